@@ -32,7 +32,14 @@ from tracer.interpret.location import Location
 from tracer.interpret.loop import run_root
 from tracer.interpret.trace import DataRead, Trace
 from tracer.options import Options
-from tracer.output.endings import end_in_order, guard_ends, is_kept_alive, is_kept_by_a_change, lets_go_of_arguments
+from tracer.output.endings import (
+    end_in_order,
+    guard_ends,
+    is_kept_alive,
+    is_kept_by_a_change,
+    lets_go_of_arguments,
+    require_callbacks,
+)
 from tracer.output.first_run import FirstRun, refute, refute_unused, unproven, unrun
 from tracer.output.memory_options import NO_MEMORY_OPTIONS, MemoryOptions
 from tracer.output.program import ResidualProgram, breaking, let_replace, returning
@@ -196,6 +203,7 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
             with watch.stage("output"):
                 guard_ends(trace, frame)
                 program = breaking(trace, frame, request.make_branch)
+                require_callbacks(trace)
             if is_kept_by_a_change(trace, frame) or is_kept_alive(trace, frame, program.passed):
                 return _skip(request, code, trace, _kept_by_traceback(frame), watch)
             entry, first_run = _finish(request, frame, program, broke, watch)

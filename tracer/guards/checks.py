@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import operator
 import struct
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType
@@ -289,14 +290,21 @@ def hold_keys(keys: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def hold_key(key: Any) -> Any:
-    """A key to expect: of what equals only itself a weak reference."""
-    return hold_keys(key) if type(key) is tuple else hold(key) if has_weak_identity(key) else key
+    """A key to expect: of what equals only itself a weak reference, and for a weak reference one of ours.
+
+    The very object would live on here, and call back when the program has dropped it. That a key is a reference to
+    what is expected, and not that itself, its type tells, which is guarded where it is read.
+    """
+    if type(key) is tuple:
+        return hold_keys(key)
+    target = key() if type(key) is weakref.ref else key
+    return hold(target) if target is not None and (target is not key or has_weak_identity(key)) else key
 
 
 def hold_members(members: Any) -> Any:
     """The members to expect of a set; a tuple where some are held weakly: a set would compare what they refer to."""
     keys = tuple(members)
-    held = hold_keys(keys)
+    held = tuple(key if type(key) is weakref.ref else hold_key(key) for key in keys)
     return members if all(map(operator.is_, keys, held)) else held
 
 
@@ -318,6 +326,8 @@ def _are_keys(keys: tuple[Any, ...], expected: tuple[Any, ...]) -> bool:
 def _is_key(key: object, expected: Any) -> bool:
     if type(key) is tuple and type(expected) is tuple:
         return _are_keys(key, expected)
+    if type(key) is weakref.ref:
+        key = key()
     if key is not None and type(expected) is OwnReference and expected() is key:
         return True
     return equal_constants(key, expected)

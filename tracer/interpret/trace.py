@@ -32,6 +32,7 @@ from tracer.values.recipes import Recipe
 from tracer.values.set_orders import SetOrders
 from tracer.values.shapes import Shapes
 from tracer.values.tensors import TensorValue
+from tracer.values.weak_references import WeakReference
 
 STRETCH = 50_000
 """Turns after which a trace asks whether they have added to the graph: one node for each TURNS_OF_A_NODE of them."""
@@ -204,6 +205,7 @@ class Trace:
         "protected",
         "reads_in_backward",
         "recipes",
+        "references",
         "refusing",
         "replays",
         "requiring",
@@ -275,6 +277,7 @@ class Trace:
         self.hashed: dict[int, list[ObjectValue]] = {}
         self.keyed: dict[int, Value] = {}
         self.keyed_fixed: dict[int, Value] = {}
+        self.references: dict[int, WeakReference] = {}
         self.opened: set[int] = set()
         self.cached = CachedCalls()
         self.recipes: dict[int, Recipe] = {}

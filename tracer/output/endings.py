@@ -8,6 +8,7 @@ the instruction that breaks. What was let go of and shows no end today is guarde
 from __future__ import annotations
 
 import gc
+import operator
 import sys
 import types
 from collections.abc import Collection, Iterable, Iterator
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracer._native import ends_visibly
 from tracer.effects.log import Namespace
-from tracer.guards.source import Source, constant, module
+from tracer.guards.source import Source, constant, module, stored_keys
 from tracer.guards.source import function as function_source
 from tracer.interpret.letting_go import held_by, items_of, real
 from tracer.reasons import VISIBLE_END
@@ -29,6 +30,7 @@ from tracer.values.lists import ListValue
 from tracer.values.objects import ObjectValue
 from tracer.values.rebuilding import Unrebuildable
 from tracer.values.sets import SetValue
+from tracer.values.weak_references import WeakReference
 
 if TYPE_CHECKING:
     from tracer.interpret.frame import Frame
@@ -47,6 +49,7 @@ class Lost(NamedTuple):
 def guard_ends(trace: Trace, frame: Frame) -> None:
     """Guard that nothing shows its end that the trace let go of. Raises Unrebuildable where something does."""
     kept = held_by(frame)
+    _refuse_new_references(trace, kept)
     if trace.owns_arguments:
         items = {id(item) for item in items_of(frame)}  # a literal of the same value may stay where another object goes
         literals = [each for each in trace.arguments if each.is_literal and id(each) not in items]
@@ -59,6 +62,39 @@ def guard_ends(trace: Trace, frame: Frame) -> None:
     for change in changes:
         for lost in _lost(trace, frame, change):
             _guard_end(trace, change, lost, kept)
+
+
+def _refuse_new_references(trace: Trace, kept: set[int]) -> None:
+    """Raise Unrebuildable where the trace has made a weak reference by which the end of a lost argument shows."""
+    made = [(each.birth, each) for each in trace.references.values() if each.birth is not None]
+    for argument in _dropped(trace, kept) if made else ():
+        births = [birth for birth, reference in made if _leads_to(argument.source, reference)]
+        if births:
+            raise Unrebuildable(type(argument.object).__name__, min(births), VISIBLE_END)
+
+
+def _leads_to(source: Source | None, reference: WeakReference) -> bool:
+    """Whether the path to what a weak reference refers to comes through `source`."""
+    place = reference.referent.source if isinstance(reference.referent, Value) else None
+    while place is not None and place is not source:
+        place = place.base
+    return place is not None
+
+
+def _ends_visibly(trace: Trace, seen: object) -> bool:
+    """Whether the end of a lost object shows, also by what it holds: the values of the trace hold that, too."""
+    source = getattr(trace.known.get(id(seen)), "source", None)
+    made = (reference for reference in trace.references.values() if reference.birth is not None)
+    return ends_visibly(seen) or any(_leads_to(source, reference) for reference in made)
+
+
+def require_callbacks(trace: Trace) -> None:
+    """Raise Unrebuildable where the trace made a weak reference with a callback that its program does not make: it may
+    be in a variable that nothing reads again, and call back behind the break.
+    """
+    for reference in trace.references.values():
+        if reference.birth is not None and reference.callback is not None and not reference.is_made:
+            raise Unrebuildable("a weak reference", reference.birth, VISIBLE_END)
 
 
 def is_kept_alive(trace: Trace, frame: Frame, passed: Collection[types.CodeType]) -> bool:
@@ -127,7 +163,7 @@ def _guard_end(trace: Trace, change: Any, lost: Lost, kept: set[int]) -> None:
     seen = lost.object
     if id(seen) in kept:
         return
-    if ends_visibly(seen):
+    if _ends_visibly(trace, seen):
         step = trace.effects.steps[id(change)]
         raise Unrebuildable(f"{type(seen).__name__}", step, VISIBLE_END)
     source = lost.source
@@ -171,18 +207,39 @@ def _lost(trace: Trace, frame: Frame, change: Any) -> Iterator[Lost]:
 
 
 def _lost_by_container(change: Any) -> Iterator[Lost]:
-    """What a list, deque, dict or set lost: if anything, the guard is on all that it holds."""
+    """What a list, deque, dict or set lost: if anything, the guard is on all that it holds.
+
+    Of a dict that has the keys that it had, the guard is on the items that were replaced.
+    """
     if not isinstance(change, ListValue | DictValue | SetValue) or not change.changed:
         return
     if isinstance(change, ListValue) and change.tail:
         return
     now = {id(real(item)) for item in _content(change)}
     before: Any = change.object
+    if isinstance(change, DictValue) and _has_its_keys(change):
+        yield from _lost_items(change, now)
+        return
     stored = [*dict.keys(before), *dict.values(before)] if isinstance(change, DictValue) else list(before)
     lost = [obj for obj in stored if id(obj) not in now]
     yield from (Lost(obj, None) for obj in lost)
     if lost:
         yield Lost(before, change.source)
+
+
+def _has_its_keys(change: DictValue) -> bool:
+    """Whether a dict still has the keys that the real one has, the same objects; new ones come after them."""
+    return len(change.items) >= len(change.before) and all(map(operator.is_, change.before, change.items))
+
+
+def _lost_items(change: DictValue, now: set[int]) -> Iterator[Lost]:
+    """The items that a dict lost under keys that it still has."""
+    stored = {id(key): item for key, item in dict.items(change.object)}  # type: ignore[arg-type]
+    keys = stored_keys(change.object)
+    for position, (key, real_key) in enumerate(zip(change.before, keys, strict=True)):
+        item = stored[id(real_key)]
+        if id(item) not in now:
+            yield Lost(item, change.place(key, position))
 
 
 def _lost_attributes(change: ObjectValue) -> Iterator[Lost]:

@@ -32,6 +32,7 @@ from tracer.values import (
     tensors,
     tracebacks,
     tuples,
+    weak_references,
     wrapper_tensors,
 )
 
@@ -67,5 +68,6 @@ __all__ = [
     "tensors",
     "tracebacks",
     "tuples",
+    "weak_references",
     "wrapper_tensors",
 ]

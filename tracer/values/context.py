@@ -35,6 +35,8 @@ class Context(Protocol):
     """Objects from outside that are keys of payloads, by their identity: each is guarded to be none of the others."""
     keyed_fixed: dict[int, Any]
     """The same, of keys of dicts from outside: these are guarded to be the objects that they are."""
+    references: dict[int, Any]
+    """Weak references that the trace knows, by the identity of the real one that is the same as long as they live."""
     looked_up: list[tuple[Source, Any, Any]]
     """The dicts from outside in which a raw key was found, the key, and the lazy item there."""
     hashed: dict[int, list[Any]]

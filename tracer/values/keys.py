@@ -14,7 +14,7 @@ import torch
 
 from tracer.guards.source import Source
 from tracer.reasons import UNSUPPORTED_OPERATION
-from tracer.values.base import LITERALS, SYMBOLS, Lazy, Value, class_of
+from tracer.values.base import LITERALS, SYMBOLS, Lazy, Value, class_of, type_of
 from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name
 from tracer.values.concrete import concrete
 from tracer.values.context import Context
@@ -24,6 +24,7 @@ from tracer.values.identities import IDENTITY_TYPES
 from tracer.values.item import Item
 from tracer.values.literal_objects import PLAIN, LiteralObject
 from tracer.values.methods import BoundMethod
+from tracer.values.missing_keys import is_fixed
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.operators import equal
 from tracer.values.protocols.special_methods import call_stored
@@ -32,6 +33,10 @@ from tracer.values.raising import throw
 from tracer.values.sets import SetValue
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue, is_constant_tuple, make_tuple
+from tracer.values.weak_references import WeakReference
+
+OF_OBJECT = object.__hash__, object.__eq__
+"""`__hash__` and `__eq__` of what is known by its identity."""
 
 BUILTIN_HASHES = tuple((cls.__hash__, cls.__eq__) for cls in (object, tuple, frozenset))
 """(`__hash__`, `__eq__`) of classes whose values in payloads hash and compare as the program would."""
@@ -91,6 +96,8 @@ def as_key(context: Context, item: Item, stored: bool = False) -> Item:
         return _known_by_identity(context, item, stored)
     elif isinstance(item, BoundMethod):
         return item
+    elif isinstance(item, WeakReference):
+        return _reference(context, item, stored)
     method = class_attribute(context, item.cls, "__hash__")
     if method is None:
         throw(context, TypeError, f"unhashable type: '{class_name(item)}'")
@@ -108,19 +115,35 @@ def as_key(context: Context, item: Item, stored: bool = False) -> Item:
     return _hashed(context, item, method)
 
 
+def _reference(context: Context, item: WeakReference, stored: bool) -> WeakReference:
+    """A weak reference, which hashes and compares like what it refers to: a break unless that is known by identity."""
+    target = item.referent
+    cls = type_of(context, target)
+    if (
+        target is None
+        or (class_attribute(context, cls, "__hash__"), class_attribute(context, cls, "__eq__")) != OF_OBJECT
+    ):
+        context.stop(UNSUPPORTED_OPERATION, "a weak reference as a key, to what has a hash of its own or is gone")
+    if isinstance(target, Value):
+        _known_by_identity(context, target, stored)
+    return item
+
+
 def _known_by_identity(context: Context, item: Value, stored: bool) -> Value:
     """A key that is itself: that it is none of the other keys from outside is guarded.
 
     Which objects are the keys of a dict from outside is guarded already: they need not be told apart from each other,
     and from those that the program brings from elsewhere only where a look-up fails (`guard_missing`).
     """
-    is_fixed = item.source is not None and item.source.accessor == "key"
-    known = context.keyed_fixed if is_fixed else context.keyed
-    if item.source is None or id(item) in known or (is_fixed and stored):
+    if item.source is None:
         return item
-    if not is_fixed and len(known) == KEY_LIMIT:
+    fixed = is_fixed(item.source)
+    known = context.keyed_fixed if fixed else context.keyed
+    if id(item) in known or (fixed and stored):
+        return item
+    if not fixed and len(known) == KEY_LIMIT:
         context.stop(UNSUPPORTED_OPERATION, f"more than {KEY_LIMIT} objects from outside as keys")
-    others = context.keyed.values() if is_fixed else (*context.keyed.values(), *context.keyed_fixed.values())
+    others = context.keyed.values() if fixed else (*context.keyed.values(), *context.keyed_fixed.values())
     for other in others:
         tell_apart(context, item, other)
     known[id(item)] = item

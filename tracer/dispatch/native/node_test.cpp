@@ -9,10 +9,11 @@ Verdict verdict(bool holds) { return holds ? Verdict::holds : Verdict::fails; }
 
 Verdict are_keys(PyObject* keys, PyObject* expected);
 
-// What equals only itself is expected by a weak reference to it.
+// What equals only itself is expected by a weak reference to it, as is a weak reference to it.
 Verdict is_key(PyObject* key, PyObject* expected) {
   if (PyTuple_CheckExact(key) && PyTuple_CheckExact(expected)) return are_keys(key, expected);
-  if (key != Py_None && PyWeakref_CheckRef(expected) && PyWeakref_GET_OBJECT(expected) == key) return Verdict::holds;
+  PyObject* target = PyWeakref_CheckRefExact(key) ? PyWeakref_GET_OBJECT(key) : key;
+  if (target != Py_None && PyWeakref_CheckRef(expected) && PyWeakref_GET_OBJECT(expected) == target) return Verdict::holds;
   return equal_constants(key, expected);
 }
 

@@ -28,6 +28,7 @@ from tracer.values.sequences import SequenceValue
 from tracer.values.sets import SetValue
 from tracer.values.shapes import as_python, decided
 from tracer.values.tensors import TensorValue
+from tracer.values.weak_references import WeakReference
 
 SINGLE = frozenset({bool, type(None), type(Ellipsis), type(NotImplemented), *IDENTITY_TYPES, torch.dtype, torch.layout})
 """Types of raw objects of which equal ones are one object."""
@@ -145,5 +146,9 @@ def tell_apart(context: Context, left: Value, right: Value) -> None:
     """Guard that two values from outside, different objects now, are so on every call."""
     if left.cls is not right.cls or left.source is right.source:
         return
+    if isinstance(left, WeakReference) and isinstance(right, WeakReference):
+        left, right = left.referent, right.referent
+        if not isinstance(left, Value) or not isinstance(right, Value) or left is right:
+            return
     if left.source is not None and right.source is not None:
         context.guard(left.source, "not same as", right.source)
