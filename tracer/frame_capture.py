@@ -130,7 +130,7 @@ def capture_frame(request: CaptureRequest) -> tuple[Entry, FirstRun | None]:
             except (Mispredicted, FrameChanged):  # the rule is now quarantined: trace again without it
                 continue
             entry.restarts = max(0, len(traces) - 1)
-            entry.instantiated = traces[-1].instantiated
+            entry.instantiated = traces[-1].instantiated if traces else 0  # a generator is refused before it is traced
             return entry, first_run
     finally:
         for trace in traces:
