@@ -252,17 +252,16 @@ class Trace:
         self.writes = Writes.COUNTED
         self.refusing: list[Any] = []
         self.assertions: list[Any] = []
-        self.replays = True
+        self.replays = self.overrides = True
         self.run_original: Any = None
         self.frame: Running | None = None
         self.handling: list[Item] = [None]  # of the root frame and of each generator that runs: what it handles
         self.stop_value: Item = None
         self.stops_while: tuple[Source, str, object] | None = None
         self.step, self.turns, self.next_look = 0, 0, STRETCH  # at so many turns progress is looked at
-        self.nodes = 0  # of the graph, after the last STRETCH of turns
+        self.nodes, self._located_at = 0, 0  # nodes: of the graph, after the last STRETCH of turns
         self.depth = sys.getrecursionlimit()  # how deeply calls may be nested
         self.generators: list[Any] = []
-        self.overrides = True
         self.wrappers: Any = None
         self.owners: list[Any] = []
         self.autocast_depth = self.asked_places = self.instantiated = 0
@@ -287,7 +286,6 @@ class Trace:
         self.data_read: DataRead | None = None  # the last one
         self._locations: dict[tuple[int, int | None], Location] = {}
         self._located_in: Any = None  # where `location` was asked for last, and what it was
-        self._located_at = 0
         self._location: Location | None = None
 
     def close(self) -> None:

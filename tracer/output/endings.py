@@ -66,9 +66,9 @@ def guard_ends(trace: Trace, frame: Frame) -> None:
 
 def _refuse_new_references(trace: Trace, kept: set[int]) -> None:
     """Raise Unrebuildable where the trace has made a weak reference by which the end of a lost argument shows."""
-    made = [(each.birth, each) for each in trace.references.values() if each.birth is not None]
-    for argument in _dropped(trace, kept) if made else ():
-        births = [birth for birth, reference in made if _leads_to(argument.source, reference)]
+    new = [(each.birth, each) for each in trace.references.values() if each.birth is not None]
+    for argument in _dropped(trace, kept) if new else ():
+        births = [birth for birth, reference in new if _leads_to(argument.source, reference)]
         if births:
             raise Unrebuildable(type(argument.object).__name__, min(births), VISIBLE_END)
 
@@ -84,8 +84,8 @@ def _leads_to(source: Source | None, reference: WeakReference) -> bool:
 def _ends_visibly(trace: Trace, seen: object) -> bool:
     """Whether the end of a lost object shows, also by what it holds: the values of the trace hold that, too."""
     source = getattr(trace.known.get(id(seen)), "source", None)
-    made = (reference for reference in trace.references.values() if reference.birth is not None)
-    return ends_visibly(seen) or any(_leads_to(source, reference) for reference in made)
+    references = (reference for reference in trace.references.values() if reference.birth is not None)
+    return ends_visibly(seen) or any(_leads_to(source, reference) for reference in references)
 
 
 def require_callbacks(trace: Trace) -> None:

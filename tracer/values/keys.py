@@ -138,15 +138,15 @@ def _known_by_identity(context: Context, item: Value, stored: bool) -> Value:
     if item.source is None:
         return item
     fixed = is_fixed(item.source)
-    known = context.keyed_fixed if fixed else context.keyed
-    if id(item) in known or (fixed and stored):
+    keys = context.keyed_fixed if fixed else context.keyed
+    if id(item) in keys or (fixed and stored):
         return item
-    if not fixed and len(known) == KEY_LIMIT:
+    if not fixed and len(keys) == KEY_LIMIT:
         context.stop(UNSUPPORTED_OPERATION, f"more than {KEY_LIMIT} objects from outside as keys")
     others = context.keyed.values() if fixed else (*context.keyed.values(), *context.keyed_fixed.values())
     for other in others:
         tell_apart(context, item, other)
-    known[id(item)] = item
+    keys[id(item)] = item
     return item
 
 
