@@ -6,6 +6,7 @@ grows with the size, 0 where it does not.
 
 import gc
 import math
+import mmap
 import multiprocessing
 import os
 import stat
@@ -173,7 +174,7 @@ def measured(modules: int) -> Size:
         program: Any = tracer.capture(model, cache=folder)
         program(x)
         capture = time.perf_counter() - begun
-        memory = resident() - before
+        memory = max(resident() - before, mmap.PAGESIZE)  # a small model may fit into what is free already
         (file,) = Path(folder).rglob("*.capture")
         size = file.stat().st_size
         tracer.reset()

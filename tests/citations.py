@@ -24,6 +24,8 @@ WRITTEN = ("benchmarks/results",)
 EXAMPLES = ("example.py", "script.py", "passes.py")
 # What users have in folders that are named like ours.
 OF_USERS = ("backends/mine.py", "backends.mine", "backends.HERE")
+# Pages that name files of other libraries, without folders.
+OF_LIBRARIES = ("docs/zoo.md",)
 # How the paths of others begin: torch's, CPython's, and those of the programs of examples.
 FOREIGN = ("torch/", "aten/", "ATen/", "c10/", "Objects/", "Lib/", "Python/", "internal/", "transformers/")
 
@@ -62,11 +64,12 @@ def missing(path: Path) -> Iterator[tuple[int, str]]:
     """
     text = path.read_text()
     words = _comments_and_strings(text) if path.suffix == ".py" else text
+    names_others = str(path.relative_to(ROOT)) in OF_LIBRARIES
     kinds = (
         (_FILE, _is_path, text),
         (_FOLDER, _is_path, text),
         (_NAME, _is_name, words),
-        (_BARE if path.suffix == ".md" else _PAGE, _is_file, words),
+        (_BARE if path.suffix == ".md" and not names_others else _PAGE, _is_file, words),
     )
     for pattern, exists, text in kinds:
         for match in pattern.finditer(text):

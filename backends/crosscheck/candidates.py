@@ -165,7 +165,9 @@ def candidate_of(
     if candidate == "crosscheck":
         raise BadOptions("the candidate of 'crosscheck' cannot be 'crosscheck' itself")
     drawing = {"fallback_random": True} if candidate == "inductor" else {}
-    return CompilerCandidate(name, place, dtype, look_up(candidate, {**drawing, **options}), candidate)
+    # What is wrong with the first answer of a foreign compiler is found here, and no error.
+    compiler = replace(look_up(candidate, {**drawing, **options}), is_foreign=False)
+    return CompilerCandidate(name, place, dtype, compiler, candidate)
 
 
 def _name(candidate: Any) -> str:

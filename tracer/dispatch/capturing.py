@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
-FRAMES_PER_CALL: Final = 24
+FRAMES_PER_CALL: Final = 32
 """Frames of ours that following one nested call of the program may take, at the most."""
 
 SHALLOW: Final = 1000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from tracer.code.decode import decode
 from tracer.guards.source import Source, constant
@@ -96,7 +95,7 @@ def _interpret(trace: Trace, facts: FunctionFacts, args: Sequence[Item], kwargs:
     slots = bind_arguments(trace, function, facts.code, args, kwargs, facts.defaults, facts.keyword_defaults)
     if function.__code__.co_flags & CO_SUSPENDS:
         return _enter(trace, facts, slots)
-    return call_again(trace, facts.repeats, facts.code.filename, slots, partial(_enter, trace, facts, slots))
+    return call_again(trace, facts.repeats, facts.code.filename, _enter, facts, slots)
 
 
 def _enter(trace: Trace, facts: FunctionFacts, slots: list[Item]) -> Item:

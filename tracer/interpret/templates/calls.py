@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tracer.interpret.templates.blueprint import CallRecord, Template
 from tracer.interpret.templates.building import Building
@@ -49,11 +49,21 @@ class Repeats:
         return self.work >= LEAST_WORK and self.disappointments < PATIENCE
 
 
-def call_again(trace: Trace, repeats: Repeats, filename: str, slots: list[Item], run: Callable[[], Item]) -> Item:
-    """What `run()` gives, which interprets a call with these `slots`: by a template if one fits."""
+def call_again(
+    trace: Trace,
+    repeats: Repeats,
+    filename: str,
+    run: Callable[[Trace, Any, list[Item]], Item],
+    callee: Any,
+    slots: list[Item],
+) -> Item:
+    """What `run(trace, callee, slots)` gives, which interprets a call with these `slots`: by a template if one fits.
+
+    `run` is a function of Python, which nests without taking C stack.
+    """
     begun = trace.turns + len(trace.graph.made)
     if not repeats.are_recorded:
-        result = run()
+        result = run(trace, callee, slots)
         repeats.work = max(repeats.work, trace.turns + len(trace.graph.made) - begun)
         return result
     try:
@@ -63,14 +73,14 @@ def call_again(trace: Trace, repeats: Repeats, filename: str, slots: list[Item],
         items = tokens = None
     if items is None or tokens is None:
         repeats.disappointments += 1
-        return run()
+        return run(trace, callee, slots)
     seen = surroundings(trace, filename)
     fit = _fit(trace, repeats, tokens, seen)
     if fit is not None:
         repeats.disappointments = 0
         return Building(fit).result()
     stands, before = standing(trace), mark(trace)
-    result = run()
+    result = run(trace, callee, slots)
     if _is_recordable(trace, items, tokens) and standing(trace) == stands:
         _keep(trace, repeats, CallRecord(tokens, before, mark(trace), seen, trace.effects.changes, result))
     else:
