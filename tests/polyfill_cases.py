@@ -10,6 +10,7 @@ import itertools
 import math
 import operator
 import os
+import weakref
 from collections import Counter, OrderedDict, defaultdict, deque
 from pathlib import PurePosixPath
 from typing import Any
@@ -300,6 +301,11 @@ DICTS = (*DICTS, OrderedDict(b=2, a=1), [1])
 for owner in (dict, OrderedDict):
     for name in ("__eq__", "__ne__"):
         CASES[getattr(owner, name)] = [p for p in itertools.product(DICTS, DICTS) if isinstance(p[0], owner)]
+
+REFERENCES = (weakref.ref(call), weakref.ref(call, id), weakref.ref(Polyfill), weakref.ref({1}), weakref.ref({1}), 1)
+for name in ("__eq__", "__ne__"):
+    pairs = itertools.product(REFERENCES, REFERENCES)
+    CASES[getattr(weakref.ReferenceType, name)] = [p for p in pairs if isinstance(p[0], weakref.ReferenceType)]
 
 RECURSIVE: list[Any] = [1]
 RECURSIVE.append(RECURSIVE)

@@ -151,8 +151,8 @@ class Comparison:
 
     def tensor(self, left: torch.Tensor, right: torch.Tensor, path: str) -> None:
         for fact, read in _TENSOR_FACTS.items():
-            one, other = read(left), read(right)
-            may_differ = self.compiled and fact == "grad_fn" and left.grad_fn is not None
+            one, other = fact_of(read, left), fact_of(read, right)
+            may_differ = self.compiled and fact == "grad_fn" and one != "NoneType"
             if one != other and not (may_differ and other == COMPILED):
                 self.differ(path, fact, one, other)
                 return
@@ -160,7 +160,7 @@ class Comparison:
             self.differences.append(f"{path}: elements: {unequal_elements(left, right)}")
         if left.layout is torch.strided and left.untyped_storage().nbytes():
             self._storage(left.untyped_storage().data_ptr(), right.untyped_storage().data_ptr(), path)
-        if left.is_leaf:
+        if fact_of(_TENSOR_FACTS["is_leaf"], left) is True:
             self.compare(left.grad, right.grad, f"{path}.grad")
         self.compare(vars(left), vars(right), f"{path}.__dict__")
 
@@ -271,6 +271,14 @@ def cell_contents(cell: types.CellType) -> Any:
         return cell.cell_contents
     except ValueError:
         return MISSING
+
+
+def fact_of(read: Callable[[torch.Tensor], Any], tensor: torch.Tensor) -> Any:
+    """A fact of a tensor; the error of a view whose history autograd refuses to make anew."""
+    try:
+        return read(tensor)
+    except RuntimeError as error:
+        return str(error)
 
 
 _TENSOR_FACTS: dict[str, Callable[[torch.Tensor], Any]] = {

@@ -505,7 +505,10 @@ def test_a_worker_gives_way_from_its_start_and_runs_one_compiler():
     process = _started()
     try:
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == NICENESS
-        assert b"TORCHINDUCTOR_COMPILE_THREADS=1\0" in Path(f"/proc/{process.pid}/environ").read_bytes()
+        environ = Path(f"/proc/{process.pid}/environ")
+        while process.poll() is None and not environ.read_bytes():
+            pass  # it has not begun to run Python yet
+        assert b"TORCHINDUCTOR_COMPILE_THREADS=1\0" in environ.read_bytes()
     finally:
         process.kill()
         process.communicate()
