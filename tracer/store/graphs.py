@@ -262,6 +262,7 @@ class StoredGraph(DeferredGraph):
             row = self.rows.rows[first + place]
             nodes[row] = self._call(builder, row.name, unit, where, rows[first + place], modes, modules)
         builder.output([nodes[row] for row in self.rows.result])
+        builder.made.clear()  # is for the templates of a trace, and there is none
         return builder
 
     def _calls(self, nodes: dict[CallRow, Node]) -> Iterator[tuple[int, CallRow, Mapping[CallRow, Node]]]:
