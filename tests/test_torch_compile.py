@@ -145,6 +145,11 @@ def test_default_backend_of_torch_is_not_that_of_captures():
         torch.compiler.set_default_backend(before)
 
 
+class Increment(torch.nn.Module):
+    def forward(self, x):
+        return x + 1
+
+
 class Compiled:
     """Callables of two operators, as torch.compile and torch.compiler.disable make them; `graphs` was compiled."""
 
@@ -161,6 +166,9 @@ class Compiled:
     def object(self):
         return type("Object", (), {"__call__": self.compiled(lambda _, x: self.body(x))})()
 
+    def module(self):
+        return self.compiled(torch.nn.Sequential(Increment(), torch.nn.ReLU()))
+
     def disabled(self):
         return torch.compiler.disable(self.body)
 
@@ -169,7 +177,10 @@ class Compiled:
         return (x + 1).relu()
 
 
-@pytest.mark.parametrize("kind, graphs", [("function", 1), ("method", 1), ("object", 1), ("disabled", 0)])
+KINDS = [("function", 1), ("method", 1), ("object", 1), ("module", 1), ("disabled", 0)]
+
+
+@pytest.mark.parametrize("kind, graphs", KINDS)
 def test_what_torch_has_compiled_is_left_to_torch_when_it_is_captured(kind, graphs):
     """Else the wrapper of torch.compile is captured, and TorchDynamo compiles what goes on behind its breaks."""
     torch._dynamo.reset()
@@ -178,9 +189,21 @@ def test_what_torch_has_compiled_is_left_to_torch_when_it_is_captured(kind, grap
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", "Guards may run slower on Python 3.13.0")
+        warnings.filterwarnings("ignore", "torch.compile has made what capture was given")
         captured = capture(getattr(made, kind)())
         for _ in range(2):
             assert torch.equal(captured(torch.ones(3)), torch.full((3,), 2.0))
     assert len(made.graphs) == graphs
     assert sum("call" in node.op for module in made.graphs for node in module.graph.nodes) == 2 * graphs
-    assert counters().graphs == 0 and sum(counters().breaks.values()) == 1
+    assert counters().graphs == 0 and sum(counters().breaks.values()) == (kind != "module")
+
+
+@pytest.mark.parametrize("form", [capture, capture()], ids=["call", "decorator"])
+@pytest.mark.parametrize("kind, graphs", KINDS)
+def test_what_captures_nothing_because_torch_has_compiled_it_is_told(kind, graphs, form):
+    target = getattr(Compiled(), kind)()
+    with warnings.catch_warnings(record=True) as issued:
+        warnings.simplefilter("always")
+        form(target)
+    told = [each for each in issued if "nothing is captured. Give capture the original" in str(each.message)]
+    assert [each.filename for each in told] == [__file__] * graphs

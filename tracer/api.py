@@ -18,6 +18,7 @@ import torch
 from passes.importing import import_apart
 from passes.meta import TensorMeta
 from tracer._native import hit_count
+from tracer.compiled_by_torch import warn_of_compiled
 from tracer.dispatch import builtins_at_start as builtins_at_start  # before the program replaces one
 from tracer.dispatch.hook import exchange_interceptor, never_capture
 from tracer.events import LOG, Counters
@@ -25,6 +26,7 @@ from tracer.options import Options, refuse_others
 
 if TYPE_CHECKING:
     from passes.rewrite.pipeline import Pass
+    from tracer.dispatch.engine import Engine
     from tracer.report import Explanation
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -120,10 +122,18 @@ def capture(
         cache=os.fspath(cache) if isinstance(cache, os.PathLike) else cache,
     )
     import_apart("tracer.captured")  # with the interpreter; the modes of this thread are none of its business
-    from tracer.captured import captured_form, engine_for
+    from tracer.captured import engine_for
 
     engine = engine_for(chosen)
-    return functools.partial(captured_form, engine) if fn is None else captured_form(engine, fn)
+    return functools.partial(_captured, engine) if fn is None else _captured(engine, fn, stacklevel=3)
+
+
+def _captured(engine: Engine, fn: Any, stacklevel: int = 2) -> Any:
+    """The captured form of `fn`. A warning is issued at the frame that `stacklevel` says, 1 for this one."""
+    from tracer.captured import captured_form
+
+    warn_of_compiled(fn, stacklevel)
+    return captured_form(engine, fn)
 
 
 def disable(fn: Any) -> Any:
