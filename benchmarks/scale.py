@@ -6,7 +6,6 @@ grows with the size, 0 where it does not.
 
 import gc
 import math
-import mmap
 import multiprocessing
 import os
 import stat
@@ -31,6 +30,8 @@ NOBODY: Final = 65534
 KINDS: Final = ("capture", "loaded", "stored", "file refused", "not stored", "bug")
 FACTS: Final = 9
 """Facts of one module of the model: its attributes that are read, besides its type and its dictionary."""
+WARM_UP: Final = 10
+"""Modules of the model that a process captures before its memory is measured."""
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -169,12 +170,10 @@ def measured(modules: int) -> Size:
     model, x = Model(modules), torch.randn(8)
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         tracer.reset()
-        before = resident()
         begun = time.perf_counter()
         program: Any = tracer.capture(model, cache=folder)
         program(x)
         capture = time.perf_counter() - begun
-        memory = max(resident() - before, mmap.PAGESIZE)  # a small model may fit into what is free already
         (file,) = Path(folder).rglob("*.capture")
         size = file.stat().st_size
         tracer.reset()
@@ -188,7 +187,28 @@ def measured(modules: int) -> Size:
         load = time.perf_counter() - begun
         (entry,) = loaded.entries
         assert "from the cache" in entry.why
-        return Size(capture, load, call, memory, size, len(entry.guards))
+        return Size(capture, load, call, memory_of_entry(modules), size, len(entry.guards))
+
+
+def memory_of_entry(modules: int) -> int:
+    """Bytes that a process grows by when it captures a model. In one of its own: what others left is used again."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("forkserver").Process(target=_grow, args=(modules, sender))
+    process.start()
+    grown = receiver.recv()
+    process.join()
+    return grown
+
+
+def _grow(modules: int, sender: Any) -> None:
+    """In a process of its own: capture a small model, which loads what captures need, then one of this size."""
+    x = torch.randn(8)
+    with torch.no_grad():
+        tracer.capture(Model(WARM_UP))(x)
+        model = Model(modules)
+        before = resident()
+        tracer.capture(model)(x)
+        sender.send(resident() - before)
 
 
 NAMES: Final = {
