@@ -12,8 +12,10 @@ from passes.infer.trials.inputs import metas_of, tensors_for
 from passes.infer.trials.variant import CallVariant, argument_facts
 from passes.infer.trials.variants import EQUATIONS, MUTATIONS, mutations_for
 from passes.meta import TensorMeta, meta_of
+from passes.operators.modes import Modes
 from passes.operators.outcome import ListArg
 from passes.record.calls import Call, Failure
+from passes.rules.book import Rulebook, shipped_folder
 from passes.rules.domain_check import check_of, inside_of
 from passes.rules.language import Undefined
 from passes.rules.primitives.contractions import contracted, keeps_all
@@ -133,3 +135,31 @@ def test_equations_are_mutated_where_there_are_some():
         made = [variant for _ in range(20) if (variant := kind(base, argument_facts([call]), draw)) is not None]
         assert len({variant.arguments["equation"] for variant in made}) > 3
         assert all(len(variant.shares) == len(metas_of(variant.arguments)) for variant in made)
+
+
+LAYOUTS = {
+    "transposed": lambda *shape: torch.zeros(shape[::-1]).permute(*range(len(shape))[::-1]),
+    "expanded": lambda *shape: torch.zeros(1).expand(shape),
+    "every second": lambda *shape: torch.zeros([2 * size for size in shape])[(slice(None, None, 2),) * len(shape)],
+    "behind others": lambda *shape: torch.zeros([size + 1 for size in shape])[(slice(1, None),) * len(shape)],
+}
+
+
+@pytest.mark.skipif(not shipped_folder().exists(), reason="no rulebook is shipped for this torch")
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize(
+    "equation, shapes",
+    [
+        ("bhid,bhjd->bhij", [(2, 3, 4, 5), (2, 3, 6, 5)]),
+        ("bhij,bhjd->bihd", [(2, 3, 4, 6), (2, 3, 6, 5)]),
+        ("ab->ba", [(3, 4)]),
+        ("ab->a", [(3, 4)]),
+        ("a,b->ab", [(3,), (4,)]),
+    ],
+)
+def test_the_shipped_rule_answers_in_every_layout(equation, shapes, layout):
+    tensors = tuple(layout(*shape) for shape in shapes)
+    arguments = (equation, ListArg(map(meta_of, tensors)))
+    told = Rulebook(shipped_folder()).answer(torch._VF.einsum, arguments, (), Modes())
+    meta, real = told.result.meta, torch.einsum(equation, *tensors)
+    assert facts(real) == (meta.shape, meta.stride, meta.storage_offset, meta.dtype)

@@ -303,6 +303,16 @@ def test_calls_with_different_facts_have_different_keys():
     assert facts_of(0, torch.add, x) != facts_of(0, torch.mul, x)
 
 
+def test_functions_of_torch_that_call_themselves_are_recorded(tmp_path):
+    def program():
+        for size in (2, 3):
+            torch.einsum("ij,jk", [torch.ones(size, 4), torch.ones(4, 5)])  # gives the tensors of the list to itself
+        torch.einsum("ij,jk", torch.ones(4, 4), torch.ones(4, 5))
+
+    calls = [call for call in recorded(tmp_path, program, levels=["function"]) if call.op == "torch.einsum"]
+    assert [call.outcome.result.meta.shape for call in calls] == [(2, 5), (3, 5), (4, 5)]
+
+
 def test_arguments_of_all_kinds_survive(tmp_path):
     def program():
         x = torch.randn(4, 4, generator=torch.Generator().manual_seed(1))

@@ -98,16 +98,18 @@ class FunctionMode(TorchFunctionMode):
     def __init__(self, see: See) -> None:
         super().__init__()
         self._see = see
-        self._entered: list[Callable[..., Any]] = []  # Python functions of torch that are being run through
+        # The calls of Python functions of torch that are being run through: each function, and which arguments it has.
+        self._entered: list[tuple[Any, ...]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if is_seen(func):
             return self._see("function", func, args, kwargs) if PLAIN.issuperset(types) else func(*args, **kwargs)
         inner = run_through(func)
-        if inner is None or func in self._entered:
+        call = (func, *map(id, args), *map(id, kwargs.values()))
+        if inner is None or call in self._entered:  # asked once more about one call, or called by itself: `einsum` is
             return func(*args, **kwargs)
-        self._entered.append(func)
+        self._entered.append(call)
         try:
             with self:
                 return inner(*args, **kwargs)
