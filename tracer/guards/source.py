@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from enum import Enum
 from itertools import islice
@@ -131,6 +131,12 @@ def constant(target: object) -> Source:
 def kept(target: object) -> Source:
     """A root at an object that was made while tracing; the source keeps it alive, as nothing else may."""
     return Source(None, "object", Strong(target))
+
+
+def is_rooted_in(source: Source, objects: Mapping[int, object]) -> bool:
+    """Whether a path starts at one of `objects`, by their identity."""
+    root = source.root
+    return root.accessor == "object" and id(root.key()) in objects
 
 
 # The value of each step ---------------------------------------------------------------------------

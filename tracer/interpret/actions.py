@@ -12,11 +12,14 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
+import torch
+
 from tracer.guards.source import constant
 from tracer.interpret.constants import computed, describe, is_class_of_program
 from tracer.interpret.construct import class_refusal
 from tracer.interpret.functions import interpret_function
 from tracer.interpret.generators import GeneratorValue
+from tracer.interpret.mode_calls import ask_modes, asks_modes
 from tracer.interpret.policy import ROWS, Lookaside, Polyfill, Pure, Refused, row_of
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.tensor_overrides import call_overridden
@@ -177,6 +180,10 @@ def call_object(trace: Trace, function: Value, args: Args, kwargs: Kwargs) -> It
 def run_lookaside(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
     """What the tracer does instead of the call."""
     row: Any = row_of(function)  # a Lookaside
+    if trace.function_modes and asks_modes(function):
+        answer = ask_modes(trace, function, args, kwargs)
+        if answer is not MISSING:
+            return answer
     if type(function) in METHOD_DESCRIPTORS:
         args = _with_receiver(trace, function, args)
         if row.excluding and issubclass(class_of(args[0]), row.excluding):
@@ -308,8 +315,16 @@ def _has_symbols(item: Item) -> bool:
 # Operators -------------------------------------------------------------------------------------------
 
 
+OF_NO_MODE: Final = (torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.jit.ScriptFunction)
+"""Kinds of operators that no mode is asked about."""
+
+
 def call_operator(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
     """A node of the graph, or what the class of an argument makes of the call by its `__torch_function__`."""
+    if trace.function_modes and not isinstance(function, OF_NO_MODE):
+        answer = ask_modes(trace, function, args, kwargs)
+        if answer is not MISSING:
+            return answer
     try:
         return tensor_op(trace, function, args, kwargs)
     except Overridden:

@@ -18,11 +18,13 @@ from tracer.interpret.location import is_user_file
 from tracer.interpret.trace import Running, Trace
 from tracer.values.base import NULL, Lazy, Value
 from tracer.values.cells import CellValue
+from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 
 
 class Frame:
-    """`slots` are CPython's localsplus: locals, cells, free variables; MISSING where unbound.
+    """`slots` are CPython's localsplus: locals, cells, free variables; MISSING where unbound. `names` is the namespace
+    of a class body, None in functions.
 
     Handlers reach the stack by `push`, `pop` and the other methods here. Those of the instructions that run most (loads
     and stores, attributes, operators, calls, jumps on a truth value) use the list itself, which saves a call in each.
@@ -39,6 +41,7 @@ class Frame:
         "index",
         "library_of",
         "module",
+        "names",
         "ops",
         "protected",
         "result",
@@ -71,6 +74,7 @@ class Frame:
         self.called_from(caller)
         self.closure = closure
         self.function = function
+        self.names: DictValue | None = None
         self.result: Item = None
         self.yielded = False
         self.module: Source | Literal[False] | None = False

@@ -18,7 +18,7 @@ def load_global(frame: Frame, name: str) -> Item:
     if trace.effects.namespaces:
         change = trace.effects.read(frame.globals, name, MISSING)
         if change is not MISSING:
-            return change if change is not DELETED else _read_builtin(frame, name)
+            return change if change is not DELETED else load_builtin(frame, name)
     space = trace.globals.get(id(frame.globals))
     if space is None:
         space = trace.globals[id(frame.globals)] = {}
@@ -38,11 +38,11 @@ def _read_global(frame: Frame, name: str) -> Item:
         return trace.wrap(globals[name], source.child("item", name))
     if source is not None:
         trace.guard(source, "absent", name)
-    return _read_builtin(frame, name)
+    return load_builtin(frame, name)
 
 
-def _read_builtin(frame: Frame, name: str) -> Item:
-    """What a name means that the globals do not have."""
+def load_builtin(frame: Frame, name: str) -> Item:
+    """What a name means that the globals of a frame do not have."""
     trace = frame.trace
     source = frame.globals_source
     builtin: Any = frame.globals.get("__builtins__", __builtins__)

@@ -6,8 +6,8 @@ from typing import Any
 
 from tracer.interpret import handlers, library
 from tracer.interpret.call import call
+from tracer.interpret.mode_calls import ask_modes, tensor_op_in_modes
 from tracer.interpret.policy import PROTOCOLS
-from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.wrapper_ops import wrapper_op
 from tracer.values.machine import Machine
 from tracer.values.protocols.descriptors import bind
@@ -21,7 +21,8 @@ class Interpreter:
 
     call = staticmethod(call)
     bind = staticmethod(bind)
-    tensor_op = staticmethod(tensor_op)
+    tensor_op = staticmethod(tensor_op_in_modes)
+    ask_modes = staticmethod(ask_modes)
     wrapper_op = staticmethod(wrapper_op)
 
     @staticmethod

@@ -35,10 +35,16 @@ Kwargs = Mapping[str, Item]
 
 
 class Asked(BaseException):
-    """What torch asks a class with `__torch_function__`: `function(*args, **kwargs)`; None for no keywords."""
+    """What torch asks a class or mode with `__torch_function__`: `function(*args, **kwargs)`; None for no keywords.
 
-    def __init__(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+    `classes` are those that override it, by which torch looks for more to ask.
+    """
+
+    def __init__(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None, classes: tuple[type, ...] = ()
+    ) -> None:
         super().__init__()
+        self.classes = classes
         self.function = function
         self.args_given = args
         self.kwargs_given = kwargs
@@ -60,7 +66,7 @@ class AskingObject:
         raise Asked(func, args, kwargs)
 
 
-class _Probing:
+class Probing:
     """Real objects for the arguments of a call, and the items that they stand for."""
 
     def __init__(self, trace: Trace) -> None:
@@ -99,7 +105,7 @@ def call_overridden(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> 
     """A call of a function of C, with tensors among its arguments whose class is asked instead."""
     if holds_wrapper(trace, (*args, *kwargs.values())):
         return wrapper_op(trace, function, args, kwargs)
-    probing = _Probing(trace)
+    probing = Probing(trace)
     try:
         real_args = [probing.real(arg) for arg in args]
         real_kwargs = {name: probing.real(arg) for name, arg in kwargs.items()}

@@ -19,12 +19,13 @@ from tracer.code.decode import Code, Op
 from tracer.effects.log import EffectLog
 from tracer.graph.builder import GraphBuilder
 from tracer.guards.guard_set import GuardSet
-from tracer.guards.source import Source
+from tracer.guards.source import Source, is_rooted_in
 from tracer.interpret.location import Location
 from tracer.options import DEFAULTS, Options
 from tracer.reasons import TOO_LONG, GraphBreak, Reason
 from tracer.values import keys, wrap
 from tracer.values.base import Lazy, Value
+from tracer.values.born_classes import BornClasses
 from tracer.values.item import Item
 from tracer.values.machine import Machine
 from tracer.values.objects import ObjectValue
@@ -88,6 +89,13 @@ class InputWrite(NamedTuple):
     line: Location | None
     redefines: bool
     differentiated: bool
+
+
+class EnteredMode(NamedTuple):
+    """A TorchFunctionMode that the trace has entered, and the step at which it did."""
+
+    item: Item
+    step: int
 
 
 class ChangedSetting(NamedTuple):
@@ -157,6 +165,7 @@ class Trace:
         "asked_places",
         "assertions",
         "autocast_depth",
+        "born",
         "cached",
         "class_attributes",
         "codes",
@@ -169,6 +178,7 @@ class Trace:
         "first_modes",
         "frame",
         "function_facts",
+        "function_modes",
         "generators",
         "globals",
         "graph",
@@ -248,11 +258,10 @@ class Trace:
         self.lasting: str | None = None
         self.lasting_node: Any = None
         self.of_process, self.set_orders = "", SetOrders()
-        self.only_writes = self.counts_writes = True
+        self.only_writes = self.counts_writes = self.replays = self.overrides = True
         self.writes = Writes.COUNTED
         self.refusing: list[Any] = []
         self.assertions: list[Any] = []
-        self.replays = self.overrides = True
         self.run_original: Any = None
         self.frame: Running | None = None
         self.handling: list[Item] = [None]  # of the root frame and of each generator that runs: what it handles
@@ -272,14 +281,15 @@ class Trace:
         self.globals: dict[int, dict[str, Item]] = {}
         self.actions: dict[Any, Any] = {}  # of callables called before
         self.function_facts: dict[int, Any] = {}
+        self.function_modes: tuple[EnteredMode, ...] = ()
         self.looked_up: list[tuple[Source, Any, Lazy]] = []
         self.hashed: dict[int, list[ObjectValue]] = {}
         self.keyed: dict[int, Value] = {}
         self.keyed_fixed: dict[int, Value] = {}
         self.references: dict[int, WeakReference] = {}
-        self.opened: set[int] = set()
-        self.cached = CachedCalls()
+        self.opened, self.cached = set[int](), CachedCalls()
         self.recipes: dict[int, Recipe] = {}
+        self.born = BornClasses()
         self.codes: set[Code] = set()  # of all frames
         self.literals: dict[int, tuple[object, dict[Source, None]]] = {}  # by identity, with the paths to each
         self.shapes = shapes
@@ -340,7 +350,12 @@ class Trace:
         return next((exception for exception in reversed(self.handling) if exception is not None), None)
 
     def guard(self, source: Source | None, check: str, expected: object = None) -> None:
-        """Assume a fact about what `source` leads to, for the sake of the line that runs now."""
+        """Assume a fact about what `source` leads to, for the sake of the line that runs now.
+
+        What the trace has made itself is what it is.
+        """
+        if self.born.parts and source is not None and is_rooted_in(source, self.born.parts):
+            return
         self.guards.add(source, check, expected, self.location)
 
     def constant(self, obj: Any, source: Source | None) -> Item:

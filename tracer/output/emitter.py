@@ -21,6 +21,7 @@ from tracer.guards.words import is_written_out
 from tracer.output.mentions import mark, without_marks
 from tracer.output.statements import Statement
 from tracer.values.base import Lazy, Value
+from tracer.values.born_classes import BornClass, build_class, finish_class
 from tracer.values.exceptions import ExceptionValue
 from tracer.values.kinds import Kind, kind_of
 from tracer.values.number_symbols import EXPRESSIONS, NumberSymbol
@@ -114,6 +115,8 @@ class ProgramEmitter:
         """The first object with each text, or number, that the program has."""
         self.numbers: list[tuple[Fragment, Fragment]] = []
         """Names of numbers that the program computes before its graph, with their expressions, in order."""
+        self._open_classes: list[BornClass] = []
+        self._after_classes: list[Callable[[], None]] = []
         self._waiting: list[Callable[[], None] | None] = []
         """Functions that fill the containers that contain themselves; not empty while something is built."""
         self._filled: set[int] = set()
@@ -158,6 +161,8 @@ class ProgramEmitter:
         name = self._constant_names.get(id(obj))
         if name is None and has_weak_identity(obj) and id(obj) in self._known_by_identity:
             return self.parameter(self._known_by_identity[id(obj)])
+        if name is None and self.context.born and isinstance(obj, type) and obj in self.context.born:
+            return self._born_class(self.context.born[obj])
         if name is None and id(obj) in self.recipes:
             name = self._constant_names[id(obj)] = self._made_again(self.recipes[id(obj)])
         if name is None:
@@ -187,6 +192,25 @@ class ProgramEmitter:
         """The paths of functions, classes and the like that come with the call: a constant would keep them alive."""
         rows = (row for row in self.guards if row.check == "same object")
         return {id(row.expected()): row.source for row in rows if row.source is not None and _is_of_call(row.source)}
+
+    def _born_class(self, born: BornClass) -> Fragment:
+        """A class that the program has made, made once in a run. Functions that refer to it get it when it exists."""
+        if born in self._open_classes:
+            raise Unrebuildable(f"the class {born.stand_in.__name__}, which holds itself", self.context.step)
+        self._open_classes.append(born)
+        name = self._constant_names[id(born.stand_in)] = build_class(self, born)
+        self._open_classes.pop()
+        while self._after_classes and not self._open_classes:
+            self._after_classes.pop(0)()
+        finish_class(self, born, name)
+        return name
+
+    def after_classes(self, fill: Callable[[], None]) -> None:
+        """Run `fill` when no class is being made."""
+        if self._open_classes:
+            self._after_classes.append(fill)
+        else:
+            fill()
 
     def _made_again(self, recipe: Recipe) -> Fragment:
         """The object of a recipe."""

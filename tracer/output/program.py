@@ -48,6 +48,7 @@ from tracer.output.memory_overlap import guard_overlaps
 from tracer.output.mutations import emit_mutations, guard_aliases
 from tracer.output.output_calls import emit_output_calls, possibility
 from tracer.output.statements import Statement
+from tracer.reasons import TENSOR_SUBCLASS
 from tracer.source_text import source_line
 from tracer.values.base import MISSING, Lazy, Value
 from tracer.values.base import NULL as NULL_ITEM
@@ -276,6 +277,8 @@ def reserve(emitter: ProgramEmitter, trace: Trace, code: Code) -> None:
     for generator in trace.generators:
         if generator.left_in_handler:
             raise Unrebuildable("a generator that was left inside a try block", generator.birth)
+    if trace.function_modes:
+        raise Unrebuildable("a mode of torch functions", trace.function_modes[0].step, TENSOR_SUBCLASS)
     emitter.names.update({"list", "dict", "set", "tuple", "object", "slice", "type", "super", "setattr", "delattr"})
     emitter.names.update({"float", *(refusal.__name__ for refusal in REFUSALS)})
     emitter.names.update({"iter", "enumerate", "zip", "map", "filter", "reversed"})

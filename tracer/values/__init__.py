@@ -33,6 +33,7 @@ from tracer.values import (
     tracebacks,
     tuples,
     weak_references,
+    wrapped_functions,
     wrapper_tensors,
 )
 
@@ -69,5 +70,6 @@ __all__ = [
     "tracebacks",
     "tuples",
     "weak_references",
+    "wrapped_functions",
     "wrapper_tensors",
 ]

@@ -64,7 +64,11 @@ def _rebuild(emitter: Emitter, value: CellValue) -> Fragment:
 def fill_cell(emitter: Emitter, cell: CellValue) -> None:
     """Put the content of a cell born in the trace into it, once."""
     if cell.source is None and cell.content is not MISSING and emitter.first_time(cell):
-        emitter.say(fragment("{}.cell_contents = {}", emitter.expression(cell), emitter.expression(cell.content)))
+        emitter.after_classes(lambda: _fill(emitter, cell))
+
+
+def _fill(emitter: Emitter, cell: CellValue) -> None:
+    emitter.say(fragment("{}.cell_contents = {}", emitter.expression(cell), emitter.expression(cell.content)))
 
 
 def cell_expression(emitter: Emitter, cell: CellValue) -> Fragment:

@@ -36,7 +36,7 @@ def class_attribute(context: Context, cls: type, name: str) -> Item:
         if change is not MISSING and change is not DELETED:
             return change
         if name in owner.__dict__ and change is not DELETED:
-            stored = owner.__dict__[name]
+            stored = context.born[owner].names[name] if owner in context.born else owner.__dict__[name]
             break
     if cls.__flags__ & HEAP_TYPE:
         if stored is MISSING:
@@ -52,6 +52,8 @@ def own_class_attribute(context: Context, cls: type, name: str) -> Item:
     change = context.effects.read(cls, name, MISSING)
     if change is not MISSING:
         return change
+    if cls in context.born:
+        return context.born[cls].names[name]
     stored = cls.__dict__[name]
     if cls.__flags__ & HEAP_TYPE:
         context.guard(constant(cls).child("class attribute", name), "same object", stored)

@@ -45,8 +45,12 @@ class Context(Protocol):
     """Containers that are being made real, by their identity."""
     owners: list[Any]
     """Instances whose dictionary the trace has as a value, which refers to its owner."""
+    born: Any
+    """Classes that the program has made (values/born_classes.py), by their stand-ins."""
     recipes: dict[int, Recipe]
     """How immutable objects that differ from call to call are made again, by the identity of the object."""
+    function_modes: Any
+    """The modes of torch functions that the program has entered, the innermost last."""
     overrides: bool
     """Whether the `__torch_function__` of a class is asked what an operator does with its instances."""
     wrappers: Any

@@ -128,6 +128,10 @@ class Emitter(Protocol):
         """Call `fill` when everything that is being built has been."""
         ...
 
+    def after_classes(self, fill: Callable[[], None]) -> None:
+        """Call `fill` when all classes that are being made exist: at once if there is none."""
+        ...
+
     def first_time(self, item: Item) -> bool:
         """Whether this is asked about `item` for the first time: what fills it is emitted once."""
         ...

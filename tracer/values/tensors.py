@@ -129,6 +129,10 @@ class TensorValue(ObjectValue):
         kind = type(stored)
         if kind is types.FunctionType or kind in METHOD_DESCRIPTORS:
             return BoundMethod(stored, self)
+        if context.function_modes and kind in SLOT_DESCRIPTORS and name != "__class__":
+            answer = context.machine.ask_modes(context, getattr, (self, name))
+            if answer is not MISSING:
+                return answer
         fact = FACTS.get(name)
         if fact is not None:
             self.touch(context)

@@ -1,5 +1,5 @@
 """One handler for each canonical opcode: importing this package fills the registry."""
 
-from tracer.interpret.handlers import calls, containers, control, exceptions, operators, stack
+from tracer.interpret.handlers import calls, class_bodies, containers, control, exceptions, operators, stack
 
-__all__ = ["calls", "containers", "control", "exceptions", "operators", "stack"]
+__all__ = ["calls", "class_bodies", "containers", "control", "exceptions", "operators", "stack"]

@@ -12,10 +12,10 @@ from tracer.guards.source import constant
 from tracer.guards.source import module as module_source
 from tracer.interpret.call import call
 from tracer.interpret.frame import Frame, callee_at, pop_value
+from tracer.interpret.global_names import load_builtin
 from tracer.interpret.handlers.containers import NOT_A_MAPPING, callee_name, is_iterable, mapping_items
 from tracer.interpret.registry import handles
 from tracer.reasons import (
-    CLASS_DEFINITION,
     IMPORT_STATEMENT,
     PRINTING,
     UNSUPPORTED_CALL,
@@ -102,7 +102,7 @@ def _keyword_defaults(frame: Frame) -> dict[Any, Item]:
 
 @handles("LOAD_BUILD_CLASS")
 def load_build_class(frame: Frame, op: Op) -> None:
-    frame.trace.stop(CLASS_DEFINITION)
+    frame.push(load_builtin(frame, "__build_class__"))
 
 
 @handles("IMPORT_NAME")
@@ -149,12 +149,6 @@ def import_star(frame: Frame, op: Op) -> None:
 @handles("PRINT_EXPR")
 def print_expr(frame: Frame, op: Op) -> None:
     frame.trace.stop(PRINTING)
-
-
-@handles("LOAD_NAME", "STORE_NAME", "DELETE_NAME", "SETUP_ANNOTATIONS")
-@handles("LOAD_LOCALS", "LOAD_FROM_DICT_OR_DEREF", "LOAD_FROM_DICT_OR_GLOBALS")
-def class_body(frame: Frame, op: Op) -> None:
-    frame.trace.stop(UNSUPPORTED_OPCODE, f"{op.name} outside of a function")
 
 
 @handles("CALL_INTRINSIC_1", "CALL_INTRINSIC_2")

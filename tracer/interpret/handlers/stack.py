@@ -67,7 +67,7 @@ def load_closure(frame: Frame, op: Op) -> None:
     frame.push(frame.slots[op.arg])
 
 
-@handles("LOAD_DEREF", "LOAD_CLASSDEREF")
+@handles("LOAD_DEREF")
 def load_deref(frame: Frame, op: Op) -> None:
     item = frame.slots[op.arg].read(frame.trace)
     if item is MISSING:

@@ -55,7 +55,7 @@ def standing(trace: Trace) -> tuple[Any, ...]:
         *(len(effects.draws), len(effects.output_calls), len(effects.cached_calls), effects.places),
         *(len(cached.results), len(cached.made), len(cached.interpreted), cached.computes),
         *(len(trace.written), len(trace.leaves), len(trace.requiring), len(trace.handling), len(trace.settings)),
-        *(len(trace.owners), len(trace.opened), len(trace.recipes), len(trace.hashed)),
+        *(len(trace.owners), len(trace.opened), len(trace.recipes), len(trace.born), len(trace.hashed)),
         *(len(trace.keyed), len(trace.keyed_fixed), len(trace.references)),
         *(len(trace.assertions), trace.autocast_depth, trace.guarded_kernels, trace.overrides, trace.of_process),
         *(trace.asked_places, id(trace.modes), id(trace.data_read), symbols, trace.set_orders.count),
@@ -74,6 +74,7 @@ def is_simple(trace: Trace) -> bool:
         or trace.modes is not trace.error_modes
         or trace.handled is not None
         or trace.watched
+        or trace.function_modes
     )
 
 

@@ -38,6 +38,9 @@ from tracer.values.protocols.special_methods import call_special, call_stored, i
 from tracer.values.raising import throw
 from tracer.values.tensors import TensorValue
 
+FIXED = frozenset({"__class__", "__bases__", "__mro__", "__dict__", "__name__", "__qualname__"})
+"""Attributes of a class that it does not store under their names."""
+
 
 def set_attribute(context: Context, target: Item, name: str, item: Item) -> None:
     """`target.name = item`; MISSING as item deletes."""
@@ -79,9 +82,10 @@ def _set_by_descriptor(context: Context, target: Item, cls: type, name: str, ite
     kind, args = class_of(stored), [target] if item is MISSING else [target, item]
     if issubclass(kind, property) and getattr(kind, "__set__", None) is property.__set__:
         accessor, verb = ("fdel", "deleter") if item is MISSING else ("fset", "setter")
-        if getattr(stored, accessor) is None:
+        function = descriptor_part(context, stored, accessor)
+        if function is None:
             throw(context, AttributeError, f"property '{name}' of '{cls.__qualname__}' object has no {verb}")
-        context.machine.call(context, descriptor_part(context, stored, accessor), args)
+        context.machine.call(context, function, args)
         return True
     hook, other = ("__delete__", "__set__") if item is MISSING else ("__set__", "__delete__")
     setter = class_attribute(context, kind, hook)
@@ -114,6 +118,8 @@ def _set_raw_attribute(context: Context, target: Any, name: str, item: Item) -> 
         _refuse_attribute(context, target, class_of(target), name)
     elif isinstance(target, type) and native_setter(type(target)) is not type:
         context.stop(UNSUPPORTED_MUTATION, f"{target.__name__}.{name} is set as its metaclass of C does it")
+    elif isinstance(target, type) and target in context.born and name not in FIXED:
+        set_name(context, target, name, item, get_attribute)
     elif (stored := class_attribute(context, type(target), name)) is not MISSING or name.startswith("__"):
         sets = isinstance(target, types.ModuleType) and not name.startswith("__")
         if not sets or not _set_by_descriptor(context, target, type(target), name, item, stored):

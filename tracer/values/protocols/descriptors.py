@@ -41,6 +41,7 @@ from tracer.values.raising import throw
 from tracer.values.recipes import is_unchanging
 from tracer.values.tensor_subclasses import TENSOR_BASE, SubclassTensor
 from tracer.values.tuples import TupleValue
+from tracer.values.wrapped_functions import WrappedFunction
 from tracer.values.wrapper_tensors import WrapperTensor
 
 INSTANCE_METHOD: type = type(torch._C._InferenceMode.__enter__)
@@ -81,9 +82,10 @@ def bind(context: Context, stored: Any, value: Item, cls: type, name: str, holde
 def _bind_property(context: Context, stored: Any, value: Item, cls: type, name: str) -> Item:
     if value is None:
         return stored
-    if stored.fget is None:
+    getter = descriptor_part(context, stored, "fget")
+    if getter is None:
         throw(context, AttributeError, f"property '{name}' of '{cls.__qualname__}' object has no getter")
-    return context.machine.call(context, descriptor_part(context, stored, "fget"), [value])
+    return context.machine.call(context, getter, [value])
 
 
 CLASS_METHODS_CHAIN: Final = classmethod(property(lambda cls: 1)).__get__(None, object) == 1  # type: ignore[arg-type]
@@ -114,8 +116,14 @@ def _bind_slot(context: Context, stored: Any, value: Item, cls: type, name: str)
 
 def descriptor_part(context: Context, stored: Any, name: str) -> Item:
     """What a property, classmethod or staticmethod known by identity holds; that cannot change."""
+    if isinstance(stored, WrappedFunction):
+        return stored.parts[name]
     part = getattr(stored, name)
-    return part if type(part) is types.FunctionType else context.wrap(part, constant(stored).child("getattr", name))
+    return (
+        part
+        if part is None or type(part) is types.FunctionType
+        else context.wrap(part, constant(stored).child("getattr", name))
+    )
 
 
 BINDERS: dict[type, Callable[[Context, Any, Any, type, str], Item]] = {
@@ -144,6 +152,8 @@ BINDERS_BY_GETTER: dict[Item, Callable[[Context, Any, Any, type, str], Item]] = 
 def plain_class_attribute(context: Context, stored: Item, cls: type, name: str) -> Item:
     """The item for a raw attribute of `cls`: the program's own if it has set the attribute, else one from outside."""
     effects = context.effects
+    if context.born and any(owner in context.born and name in vars(owner) for owner in cls.__mro__):
+        return stored
     if effects.namespaces and any(effects.read(owner, name, MISSING) is stored for owner in cls.__mro__):
         return stored
     return context.wrap(stored, constant(cls).child("class attribute", name))
@@ -151,8 +161,9 @@ def plain_class_attribute(context: Context, stored: Item, cls: type, name: str) 
 
 def _cached_property(context: Context, stored: Any, value: ObjectValue) -> Item:
     """functools.cached_property without its lock: one capture runs at a time."""
-    item = context.machine.call(context, stored.func, [value])
-    value.write(context, stored.attrname, item)
+    function, attribute = stored.func, stored.attrname
+    item = context.machine.call(context, function, [value])
+    value.write(context, attribute, item)
     return item
 
 

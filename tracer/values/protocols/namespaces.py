@@ -18,6 +18,13 @@ def set_name(context: Context, target: Any, name: str, item: Item, read: Callabl
 
     `read` is how an attribute is looked up, so that there being one to delete is guarded.
     """
+    born = context.born.get(target) if isinstance(target, type) else None
+    if born is not None:
+        if item is MISSING and name not in born.names:
+            throw(context, AttributeError, f"type object '{target.__name__}' has no attribute '{name}'")
+        born.write(context, name, item)
+        context.class_attributes.clear()
+        return
     if item is MISSING:
         change = context.effects.read(target, name, MISSING)
         if change is DELETED or (change is MISSING and name not in target.__dict__):

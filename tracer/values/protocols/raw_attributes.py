@@ -14,7 +14,7 @@ import torch
 
 from tracer.effects.log import DELETED
 from tracer.guards.source import Source, constant
-from tracer.values.base import MISSING, SYMBOLS, class_of
+from tracer.values.base import MISSING, SYMBOLS, Value, class_of
 from tracer.values.class_attributes import (
     METHOD_DESCRIPTORS,
     SLOT_DESCRIPTORS,
@@ -22,6 +22,7 @@ from tracer.values.class_attributes import (
     class_name,
 )
 from tracer.values.context import Context
+from tracer.values.dicts import DictValue
 from tracer.values.from_host import from_host
 from tracer.values.host import born_exception, host
 from tracer.values.item import Item
@@ -126,9 +127,20 @@ def _read(context: Context, obj: Any, name: str, source: Source) -> Item:
 
 def _enum_attribute(context: Context, obj: enum.Enum, name: str) -> Item:
     stored = class_attribute(context, type(obj), name)
-    if type(stored) in (types.FunctionType, classmethod, staticmethod, property):
+    if isinstance(stored, Value) or type(stored) in (types.FunctionType, classmethod, staticmethod, property):
         return bind(context, stored, obj, type(obj), name)
     return from_host(context, host(context, getattr, obj, name))
+
+
+def _born_class_attribute(context: Context, cls: type, name: str) -> Item:
+    """What `type` keeps of a class that the program has made: in its dictionary, or in C."""
+    names = context.born[cls].names
+    if name == "__dict__":
+        return DictValue(types.MappingProxyType, names)
+    if name == "__annotations__" and name not in names:
+        names[name] = DictValue(dict)
+        context.born[cls].written[name] = names[name]
+    return names[name] if name in names else from_host(context, host(context, getattr, cls, name))
 
 
 def _class_object_attribute(context: Context, cls: type, name: str) -> Item:
@@ -143,6 +155,8 @@ def _class_object_attribute(context: Context, cls: type, name: str) -> Item:
             return bind(context, meta_stored, cls, meta, name)
         if name == "__class__":
             return meta
+        if cls in context.born:
+            return _born_class_attribute(context, cls, name)
         return context.wrap(host(context, getattr, cls, name), constant(cls).child("getattr", name))
     stored = class_attribute(context, cls, name)
     if stored is not MISSING:

@@ -1,6 +1,7 @@
 """Built-in functions, and the methods of built-in classes. Importing this package registers their rows."""
 
 from tracer.interpret.library.builtins import (
+    classes,
     comparisons,
     containers,
     dictionaries,
@@ -19,6 +20,7 @@ from tracer.interpret.library.builtins import (
 )
 
 __all__ = [
+    "classes",
     "comparisons",
     "containers",
     "dictionaries",

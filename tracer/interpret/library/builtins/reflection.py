@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from tracer.guards.source import constant
+from tracer.interpret.class_creation import make_class
 from tracer.interpret.construct import type_call
 from tracer.interpret.numpy_calls import runs_model
 from tracer.interpret.policy import lookaside, pure, refuse
@@ -51,7 +52,10 @@ refuse(UNSUPPORTED_MUTATION, type.__setattr__, type.__delattr__)
 @lookaside(type, lazy=True)
 def _type(trace: Trace, item: Item, /, *rest: Item, **kwargs: Item) -> Item:
     if rest or kwargs:
-        trace.stop(UNSUPPORTED_CALL, "type() with three arguments")
+        if len(rest) != 2:
+            trace.stop(UNSUPPORTED_CALL, "type() with these arguments")
+        bases, namespace = (realise(trace, part) for part in rest)
+        return make_class(trace, type, realise(trace, item), bases, namespace, kwargs)
     item = item.realise(trace) if type(item) is Lazy and item.cls is ARRAY else item
     return _seen_class(trace, item) if isinstance(item, NumpyArray) else type_of(trace, item)
 
@@ -213,7 +217,8 @@ def _id(trace: Trace, item: Item) -> Item:
         trace.guard(item.source, "same object", item.object)
         note_address(trace)
         return id(item.object)
-    if not isinstance(item, Value) and type(item) not in LITERALS and type(item) not in SYMBOLS:
+    is_literal = type(item) in LITERALS or type(item) in SYMBOLS
+    if not isinstance(item, Value) and not is_literal and id(item) not in trace.born.parts:
         note_address(trace)
         return id(item)
     trace.stop(TENSOR_IDENTITY, f"id() of a {class_name(item)}")
@@ -222,6 +227,8 @@ def _id(trace: Trace, item: Item) -> Item:
 @lookaside(hash)
 def _hash(trace: Trace, item: Item) -> Item:
     key = trace.key(item)
+    if id(key) in trace.born.parts:
+        trace.stop(TENSOR_IDENTITY, f"hash() of {key!r}, of which each call makes its own")
     note_hash(trace, key)
     if not isinstance(key, Value):
         return hash(key)

@@ -15,7 +15,6 @@ from tracer.interpret.tensor_ops import ASSERTION, tensor_op
 from tracer.interpret.trace import Trace
 from tracer.reasons import (
     FUNCTION_TRANSFORM,
-    GLOBAL_STATE,
     RANDOM_STATE,
 )
 from tracer.values.item import Item
@@ -31,15 +30,13 @@ pure(
     *(torch._C._is_autocast_available, torch._C._autocast_supported_devices),
     torch._C._get_deterministic_algorithms_warn_only,
     *(torch._C._get_default_device, torch._C._get_mkldnn_enabled, torch.backends.mkldnn.is_available),
-    *(torch._C._len_torch_dispatch_stack, torch._C._len_torch_function_stack),
-    *(torch._C._is_torch_function_mode_enabled, torch._C._is_torch_function_all_disabled),
+    *(torch._C._len_torch_dispatch_stack, torch._C._is_torch_function_all_disabled),
     torch._C._get_sdp_priority_order,
     torch._C._cpu._get_cpu_capability,  # pyright: ignore[reportAttributeAccessIssue]
 )
 
 refuse(RANDOM_STATE, torch.manual_seed, torch.seed, torch.get_rng_state, torch.set_rng_state, torch.initial_seed)
 refuse(FUNCTION_TRANSFORM, torch.compile)
-refuse(GLOBAL_STATE, torch.device.__enter__, torch.device.__exit__)
 interpret(
     torch.distributed.is_available,
     torch.jit._unwrap_optional,  # pyright: ignore[reportPrivateImportUsage]

@@ -10,6 +10,7 @@ import torch
 from torch.overrides import get_default_nowrap_functions
 
 from tracer.interpret.call import call
+from tracer.interpret.mode_calls import mode_answer
 from tracer.interpret.policy import lookaside
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.tensor_overrides import ask, overriding
@@ -49,6 +50,8 @@ def _has_torch_function(trace: Trace, arguments: Item) -> bool:
 
 @lookaside(torch.overrides.has_torch_function_unary, torch.overrides.has_torch_function_variadic, lazy=True)
 def _has_torch_function_variadic(trace: Trace, *arguments: Item) -> bool:
+    if trace.function_modes:
+        return True
     for argument in arguments:
         kind = type(argument)
         if kind in NEVER_ASKED or (kind is Lazy and argument.cls in PLAIN):
@@ -58,12 +61,21 @@ def _has_torch_function_variadic(trace: Trace, *arguments: Item) -> bool:
     return False
 
 
+NEVER_OVERRIDING = frozenset({torch.nn.Parameter, torch.nn.Buffer})
+"""Subclasses of torch.Tensor that have its `__torch_function__` disabled."""
+
 NEVER_ASKED = frozenset({TensorValue, type(None), bool, int, float, str})
 """Kinds of arguments that override nothing: nearly all of those of torch's own functions."""
 
 
 @lookaside(torch.overrides.handle_torch_function)
 def _handle_torch_function(trace: Trace, function: Item, relevant: Item, *args: Item, **kwargs: Item) -> Item:
+    if trace.function_modes:
+        classes = dict.fromkeys(class_of(realise(trace, item)) for item in unpack(trace, relevant))
+        asked = tuple(cls for cls in classes if issubclass(cls, torch.Tensor) and cls not in NEVER_OVERRIDING)
+        if any(cls is not torch.Tensor for cls in asked):
+            trace.stop(TENSOR_SUBCLASS, "a mode is asked about a tensor of a subclass")
+        return mode_answer(trace, function, asked, args, kwargs)
     return ask(trace, function, [relevant], args, kwargs)
 
 
@@ -154,7 +166,7 @@ class Disabler(Value):
     def __init__(self, trace: Trace, cls: type) -> None:
         super().__init__(cls)
         self.birth = trace.step
-        self.before = trace.overrides
+        self.before = trace.overrides, trace.function_modes
         self.is_entered = False
 
 
@@ -178,14 +190,17 @@ def _register(cls: Any) -> None:
             trace.stop(TENSOR_SUBCLASS, "overrides are disabled by what was made outside, or twice")
         if frame.caller is None and frame.op.name != "BEFORE_WITH":
             trace.stop(TENSOR_SUBCLASS, "overrides are disabled beyond the frame")
-        disabler.before, disabler.is_entered = trace.overrides, True
+        disabler.before, disabler.is_entered = (trace.overrides, trace.function_modes), True
         trace.overrides = False
+        if cls is torch._C.DisableTorchFunction:
+            trace.function_modes = ()
 
     @lookaside(cls.__exit__)
     def _exit(trace: Trace, disabler: Item, *exception: Item) -> None:
         if not isinstance(disabler, Disabler):
             trace.stop(TENSOR_SUBCLASS, "overrides are enabled again")
-        trace.overrides, disabler.is_entered = disabler.before, False
+        trace.overrides, trace.function_modes = disabler.before
+        disabler.is_entered = False
 
 
 for _cls in DISABLERS:

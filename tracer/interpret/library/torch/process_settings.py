@@ -151,8 +151,3 @@ def _set_threads(trace: Trace, count: Item) -> None:
     """How many threads compute: what is set already may be set."""
     if realise(trace, count) != call(trace, torch.get_num_threads, []):
         trace.stop(GLOBAL_STATE, "torch.set_num_threads")
-
-
-@lookaside(torch.set_default_device)
-def _set_default_device(trace: Trace, device: Item) -> None:
-    trace.stop(GLOBAL_STATE, "torch.set_default_device")
