@@ -5,6 +5,7 @@
 #   PYTHON=...      the interpreter that the virtual environment is made with (python3.11)
 #   TORCH=...       the version of torch (2.13.0); each other pair has an environment of its own, .venv-PYTHON-torchTORCH
 #   TORCH_FLAGS=... flags of the pip command that installs torch, such as the index of CPU builds
+#   DEVICE=...      a device that the tests of tests/test_devices.py run on as well, such as cuda
 #   JOBS=...        number of processes that run the tests
 #   BASE=...        what `make affected` compares with (main)
 #   ARGS=...        further arguments for pytest, the demo or the benchmarks
@@ -14,7 +15,9 @@ TORCH ?= 2.13.0
 TORCH_FLAGS ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 BASE ?= main
+DEVICE ?=
 ARGS ?=
+export DEVICE
 # Without compiled files, each run would spend ten seconds on compiling the tests.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -40,7 +43,7 @@ ZOO := vit-pytorch==1.26.11 x-transformers==2.31.10 torch-einops-utils==0.2.0
 ZOO_NEEDS := einops einx loguru packaging
 BENCH_NEEDS := 'rich>=13' 'transformers>=5,<6' 'pyarrow>=20' 'duckdb>=2' 'typer>=0.15' expecttest $(ZOO_NEEDS)
 TEST_NEEDS := 'pytest>=8' 'pytest-xdist>=3' 'hypothesis>=6' 'safetensors>=0.4' 'matplotlib>=3.8' \
-	'nbclient>=0.10' 'nbformat>=5.10' 'ipykernel>=6.29' 'pdoc>=15' 'dask>=2024.1' 'distributed>=2024.1'
+	'nbclient>=0.10' 'nbformat>=5.10' 'ipykernel>=6.29' 'pdoc>=15' 'dask>=2024.1' 'distributed>=2024.1' 'build>=1'
 
 .PHONY: demo tiny quick lane matrix environment affected screenshots test cpython fuzz native-asan installed lint bench docs pages rulebook format clean zoo
 .DELETE_ON_ERROR:
@@ -95,7 +98,7 @@ fuzz: $(VENV)/test.stamp
 native-asan: $(VENV)/test.stamp
 	$(BIN)/python -m tests.sanitized -n $(JOBS) $(ARGS)
 
-# `pip install .` into a new virtual environment below build/, and what a new user tries first there.
+# `python -m build`, the wheel in a new virtual environment below build/, and what a new user tries first there.
 installed: $(VENV)/test.stamp
 	$(BIN)/python -m tests.installed
 

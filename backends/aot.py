@@ -27,6 +27,7 @@ from backends.handover import Backend, Compiler, Handover, NeedsStaticSizes
 from backends.inference_graphs import keeping_inference
 from backends.native_gradients import with_native_gradients
 from backends.view_outputs import with_views_of_program
+from passes.accelerator import random_states, set_random_states
 from passes.importing import import_apart
 from passes.meta import TensorMeta
 from passes.node_meta import PREDICTION, TENSOR_DICT, is_write, result_meta
@@ -271,12 +272,12 @@ def keeping_modes(compile: Compiler, module: GraphModule, inputs: list[Any]) -> 
 @contextmanager
 def unnoticed() -> Iterator[None]:
     """Restore on exit what compilers use up and a program could see: random numbers, and the numbers of hooks."""
-    python, native, hooks = random.getstate(), torch.get_rng_state(), RemovableHandle.next_id
+    python, native, hooks = random.getstate(), random_states(), RemovableHandle.next_id
     try:
         yield
     finally:
         random.setstate(python)
-        torch.set_rng_state(native)
+        set_random_states(native)
         RemovableHandle.next_id = hooks
 
 

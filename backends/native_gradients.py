@@ -21,6 +21,7 @@ from torch.fx import Graph, Node
 
 from backends.eager import compile_graph
 from backends.handover import Handover
+from passes.accelerator import random_states, same_states, set_random_states
 from passes.meta import TensorMeta
 from passes.node_meta import UNCHANGED, is_write, modes_of
 from passes.operators.modes import current_modes, restore
@@ -138,15 +139,15 @@ class _NativeGradients:
 
     def _differentiated(self, inputs: list[Any], gradients: Sequence[Any]) -> tuple[Any, ...] | None:
         """Gradients of the inputs by a replay; None if it drew numbers, so that it was not what ran before."""
-        modes, drawn = current_modes(), torch.get_rng_state()
+        modes, drawn = current_modes(), random_states()
         restore(self._modes)
         try:
             copies = [x.view_as(x) if isinstance(x, torch.Tensor) and x.requires_grad else x for x in inputs]
             outputs = self._replay(*copies)
         finally:
             restore(modes)
-        if not torch.equal(drawn, torch.get_rng_state()):
-            torch.set_rng_state(drawn)
+        if not same_states(drawn, random_states()):
+            set_random_states(drawn)
             return None
         wanted = [x for x, original in zip(copies, inputs, strict=True) if x is not original]
         pairs = [

@@ -91,7 +91,7 @@ GROUPS = (
         announced,
         (torch.ones(3),),
         (
-            *("printing", "input-output", "warning", "clock", "python-random", "random-state"),
+            *("printing", "input-output", "warning", "clock", "python-random", "random-state", "device-state"),
             *("waiting", "import-statement"),
         ),
     ),

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from passes.accelerator import random_states
 from tests.same import MISSING, cell_contents, differences
 from tracer import capture, counters, is_capturing, reset
 from tracer.reasons import TracerBug
@@ -53,7 +54,7 @@ class Outcome:
     arguments: Any = None
     keywords: Any = None
     surroundings: dict[str, Any] = field(default_factory=dict)
-    torch_random: torch.Tensor | None = None
+    torch_random: list[torch.Tensor] = field(default_factory=list)
     python_random: Any = None
     grad_enabled: bool = True
     output: str = ""
@@ -199,7 +200,7 @@ def _run(callee: Callable[..., Any], world: dict[str, Any], surroundings: Surrou
     torch.set_grad_enabled(grad_enabled)
     outcome.output = printed.getvalue()
     outcome.warnings = [(warning.category, str(warning.message)) for warning in issued]
-    outcome.torch_random, outcome.python_random = torch.get_rng_state(), random.getstate()
+    outcome.torch_random, outcome.python_random = [state for _, state in random_states()], random.getstate()
     if gradients:
         outcome.backward_error = _backward(outcome.result)
     outcome.arguments, outcome.keywords = world["args"], world["keywords"]
@@ -216,10 +217,11 @@ def _backward(result: Any) -> str | None:
     tensors = [tensor for tensor in tensors_in(result) if tensor.requires_grad and tensor.is_floating_point()]
     if not tensors:
         return None
-    total = torch.zeros((), dtype=torch.float64)
+    place = tensors[0].device
+    total = torch.zeros((), dtype=torch.float64, device=place)
     for tensor in tensors:
-        weights = torch.linspace(0.5, 1.5, tensor.numel(), dtype=torch.float64).reshape(tensor.shape)
-        total = total + (tensor.double() * weights).sum()
+        weights = torch.linspace(0.5, 1.5, tensor.numel(), dtype=torch.float64).reshape(tensor.shape).to(tensor.device)
+        total = total + (tensor.double() * weights).sum().to(place)
     try:
         total.backward()
     except RuntimeError as error:

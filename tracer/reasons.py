@@ -91,6 +91,11 @@ RANDOM_STATE = Reason(
     what="the state of a random number generator is read or set",
     hint="seed before the captured function is called",
 )
+DEVICE_STATE = Reason(
+    "device-state",
+    what="a stream, an event, the memory or the current device of an accelerator is used",
+    hint="use it outside of the captured function",
+)
 WAITING = Reason(
     "waiting",
     what="the program waits for a lock, a thread or an event",

@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from backends.crosscheck.process_state import DRAWN, StateChange, process_state, put_back
+from passes.accelerator import random_numbers_kept
 from passes.node_meta import STACK_TRACE
 from passes.operators.modes import modes_kept
 from passes.operators.outcome import OPERATOR_ERRORS
@@ -275,13 +276,10 @@ def _version(tensor: Tensor) -> int:
 @contextmanager
 def random_state(state: Tensor | None) -> Any:
     """A context with this state of the random numbers (None: the current one); the state before it is restored."""
-    outside = torch.get_rng_state()
-    before = outside if state is None else state
-    torch.set_rng_state(before)
-    try:
+    before = torch.get_rng_state() if state is None else state
+    with random_numbers_kept():
+        torch.set_rng_state(before)
         yield before
-    finally:
-        torch.set_rng_state(outside)
 
 
 def single(call: ConcreteCall, result: Any) -> tuple[GraphModule, list[Tensor]]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import torch
 
+from passes.accelerator import RandomStates, random_states, same_states, set_random_states
 from passes.operators.difference import tensor_difference
 
 Program = Callable[..., Any]
@@ -46,7 +47,7 @@ class TierRun:
     inputs: list[Any]
     outputs: Sequence[Any]
     gradients: Sequence[torch.Tensor | None]
-    random_state: torch.Tensor
+    random_states: RandomStates
     seconds: float
 
 
@@ -72,10 +73,10 @@ def compare(eager: Program, compiled: Program, inputs: Sequence[Any]) -> TierCom
 @contextmanager
 def same_randomness() -> Iterator[Callable[[], None]]:
     """A context that restores the random state on exit, and whenever the function that it yields is called."""
-    state = torch.get_rng_state()
+    states = random_states()
 
     def again() -> None:
-        torch.set_rng_state(state)
+        set_random_states(states)
 
     try:
         yield again
@@ -94,7 +95,7 @@ def run_on_copies(program: Program, inputs: Sequence[Any]) -> TierRun:
     if roots and sources:
         gradients = torch.autograd.grad(roots, sources, list(map(_cotangent, roots)), allow_unused=True)
     seconds = time.perf_counter() - begun
-    return TierRun(copies, outputs, gradients, torch.get_rng_state(), seconds)
+    return TierRun(copies, outputs, gradients, random_states(), seconds)
 
 
 def _cotangent(root: torch.Tensor) -> torch.Tensor:
@@ -152,7 +153,7 @@ def difference(expected: TierRun, actual: TierRun) -> str:
                 return f"{kind} {place}: {words}"
     if _sharing(expected) != _sharing(actual):
         return "outputs share memory with other tensors than they should"
-    if not torch.equal(expected.random_state, actual.random_state):
+    if not same_states(expected.random_states, actual.random_states):
         return "another number of random numbers was drawn"
     return ""
 

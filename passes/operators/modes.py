@@ -14,9 +14,13 @@ from typing import Any, Final, NamedTuple
 
 import torch
 
+from passes.accelerator import current_index, type_in_use
 from passes.meta import CPU
 
-DEVICE: Final = CPU.type  # the device whose autocast is meant: graphs are captured for it
+DEVICE: Final = CPU.type  # the device that each process has
+
+Autocast = tuple[str, bool, torch.dtype]
+"""Of one type of devices: whether autocast is on for it, and its dtype."""
 
 KERNELS: Final = ("flash", "math", "mem_efficient", "cudnn", "overrideable")
 """Kernels of scaled_dot_product_attention that can be switched on and off; first those that the CPU has."""
@@ -69,6 +73,8 @@ class Modes(NamedTuple):
     default_dtype: torch.dtype = torch.float32
     deterministic: bool = False
     kernels: tuple[bool, ...] = ALL_KERNELS
+    elsewhere: Autocast | None = None  # autocast of the accelerator in use; the fields above are those of the CPU
+    device_index: int | None = None  # its current device
 
 
 def current_modes() -> Modes:
@@ -81,7 +87,26 @@ def current_modes() -> Modes:
         torch.get_default_dtype(),
         torch.are_deterministic_algorithms_enabled(),
         tuple(enabled() for enabled in KERNEL_GETTERS),
+        autocast_elsewhere(),
+        current_index(),
     )
+
+
+def autocast_elsewhere() -> Autocast | None:
+    """Autocast of the accelerator that this process uses, None if there is none."""
+    kind = type_in_use()
+    if kind is None or not torch.amp.is_autocast_available(kind):
+        return None
+    return kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
+
+
+def set_autocast(autocast: Autocast) -> None:
+    """Set what `autocast_elsewhere` gives."""
+    kind, enabled, dtype = autocast
+    if torch.is_autocast_enabled(kind) != enabled:
+        torch.set_autocast_enabled(kind, enabled)
+    if torch.get_autocast_dtype(kind) != dtype:
+        torch.set_autocast_dtype(kind, dtype)
 
 
 class _Guards(threading.local):
@@ -134,10 +159,9 @@ def restore(modes: Modes, kernels: bool = False, settings: Iterable[tuple[Callab
     while _guards.entered:
         leave_inference()
     torch._C._set_grad_enabled(modes.grad)
-    if torch.is_autocast_enabled(DEVICE) != modes.autocast:
-        torch.set_autocast_enabled(DEVICE, modes.autocast)
-    if torch.get_autocast_dtype(DEVICE) != modes.autocast_dtype:
-        torch.set_autocast_dtype(DEVICE, modes.autocast_dtype)
+    set_autocast((DEVICE, modes.autocast, modes.autocast_dtype))
+    if modes.elsewhere is not None:
+        set_autocast(modes.elsewhere)
     if kernels:
         choose_kernels(modes.kernels)
     for setter, value in settings:
@@ -170,6 +194,11 @@ def entered(modes: Modes) -> Iterator[None]:
             stack.enter_context(torch.inference_mode(modes.inference))
         if torch.is_grad_enabled() != modes.grad:
             stack.enter_context(torch.set_grad_enabled(modes.grad))
+        if modes.elsewhere is not None and current.elsewhere != modes.elsewhere:
+            set_autocast(modes.elsewhere)
+        is_elsewhere = modes.elsewhere is not None and modes.elsewhere[1]
+        if is_elsewhere and cached:
+            torch.set_autocast_cache_enabled(False)
         if current.autocast or modes.autocast:
             stack.enter_context(
                 torch.autocast(DEVICE, dtype=modes.autocast_dtype, enabled=modes.autocast, cache_enabled=False)
@@ -199,10 +228,9 @@ def _put_back(modes: Modes, cached: bool, depth: int) -> None:
         leave_inference()
     if torch.is_grad_enabled() != modes.grad:
         torch._C._set_grad_enabled(modes.grad)
-    if torch.is_autocast_enabled(DEVICE) != modes.autocast:
-        torch.set_autocast_enabled(DEVICE, modes.autocast)
-    if torch.get_autocast_dtype(DEVICE) != modes.autocast_dtype:
-        torch.set_autocast_dtype(DEVICE, modes.autocast_dtype)
+    set_autocast((DEVICE, modes.autocast, modes.autocast_dtype))
+    if modes.elsewhere is not None:
+        set_autocast(modes.elsewhere)
     if torch.is_autocast_cache_enabled() != cached:
         torch.set_autocast_cache_enabled(cached)
     if torch.get_default_dtype() != modes.default_dtype:

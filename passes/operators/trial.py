@@ -39,7 +39,7 @@ from passes.operators.outcome import (
     Target,
     Unsupported,
 )
-from passes.operators.stand_ins import RealStandIns, StandIns
+from passes.operators.stand_ins import META_DEVICE, RealStandIns, StandIns
 
 DATA_DEPENDENT_ERRORS: Final = (DataDependentOutputException, DynamicOutputShapeException)
 UNSUPPORTED_ERRORS: Final = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
@@ -203,6 +203,8 @@ class Findings:
             raise Unsupported(str(error)) from error
         if meta.device == self._stand_ins.device and self._stand_ins.device.type == "meta":
             return meta.replace(device=CPU)
+        if meta.device.type == META_DEVICE.type and meta.device.index is not None:
+            return meta.replace(device=META_DEVICE)  # real tensors there have no index, whatever is asked for
         return meta
 
 

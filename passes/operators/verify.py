@@ -13,6 +13,7 @@ import torch
 from torch.fx import Graph, Node
 from torch.fx.node import map_arg
 
+from passes.accelerator import RandomStates, random_states, set_random_states
 from passes.meta import TensorMeta, meta_of
 from passes.operators.difference import meta_difference, outcome_difference
 from passes.operators.modes import Modes
@@ -85,7 +86,7 @@ class CheckedRun:
         """The outputs. Raises Mispredicted, when all is as before, and what operators raise."""
         values: dict[Node, Any] = {}
         rest = iter(inputs)
-        random = torch.get_rng_state()
+        random = random_states()
         self._outside = {_memory_of(value) for value in (*inputs, *self.attributes.values()) if _has_memory(value)}
         for node, dying in _with_last_uses(self.graph):
             if node.op == "placeholder":
@@ -156,13 +157,13 @@ class CheckedRun:
             storage = tensors[index].untyped_storage()
             self._saved.setdefault(_memory_of(tensors[index]), (storage, storage.clone()))
 
-    def _undo(self, random: torch.Tensor) -> None:
+    def _undo(self, random: RandomStates) -> None:
         for storage, before in self._saved.values():
             storage.copy_(before)
         autograd: Any = torch._C._autograd  # type: ignore[attr-defined]
         for tensor, version in reversed(self._versions):
             autograd._unsafe_set_version_counter((tensor,), (version,))
-        torch.set_rng_state(random)
+        set_random_states(random)
 
 
 @dataclass(frozen=True, slots=True)

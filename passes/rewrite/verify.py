@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import torch
 
+from passes.accelerator import random_numbers_kept
 from passes.rewrite.inputs import RuleTrial
 from passes.rewrite.pattern import RuleError
 
@@ -37,7 +38,7 @@ def check_spelling(
     count = 0
     for trial in trials:
         case = f"{where}: with {trial.name}"
-        with torch.enable_grad(), torch.random.fork_rng(devices=()), warnings.catch_warnings(action="ignore"):
+        with torch.enable_grad(), random_numbers_kept(), warnings.catch_warnings(action="ignore"):
             expected = _run(lambda inputs: pattern(**inputs), trial)
             if expected is None and trial.metas_only:
                 continue  # no use has such metas; some kernels believe them and write where they should not

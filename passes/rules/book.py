@@ -125,7 +125,7 @@ class Rulebook:
 
         A rule that says that the call is refused is silent too: the words of the error are the operator's own.
         """
-        grad_mode, inference, autocast, _, default_dtype, _, kernels = modes
+        grad_mode, inference, autocast, _, default_dtype, _, kernels, *_ = modes
         if autocast or torch.get_default_dtype() is not default_dtype:
             return None  # rules ask torch itself for the default
         if kernels != ALL_KERNELS and target in READS_KERNELS:

@@ -24,7 +24,7 @@ from passes.references import OwnReference
 from tracer._native import ends_visibly
 from tracer.guards.aliasing import Aliasing, any_written_overlap
 from tracer.guards.source import Absent, Source, Strong, class_attribute, hold, stored_keys, stored_length
-from tracer.guards.state import State, read_state
+from tracer.guards.state import State, read_again
 
 # Expected values -----------------------------------------------------------------------------------
 
@@ -413,7 +413,7 @@ def _expression_holds(_value: None, expected: Expression, call: GuardedCall) -> 
 
 
 def _is_state(_value: None, expected: State, _: GuardedCall) -> bool:
-    return read_state(threads=expected.threads is not None) == expected
+    return read_again(expected) == expected
 
 
 def _has_aliasing(_value: None, expected: Aliasing, call: GuardedCall) -> bool:
@@ -464,5 +464,5 @@ CHECKS: dict[str, Check] = {
     "expression": Check(11, "{expected}", _expression_holds, keyed=True),
     "aliasing": Check(13, "{expected}", _has_aliasing, keyed=True),
     "unseen end": Check(14, "the end of {source}{expected} does not show", _ends_unseen, keyed=True),
-    "state": Check(12, "torch's settings are {expected}", _is_state),
+    "state": Check(12, "torch's settings are {expected}", _is_state, keyed=True),
 }

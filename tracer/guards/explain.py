@@ -15,7 +15,7 @@ from tracer.guards.aliasing import Aliasing
 from tracer.guards.checks import CHECKS, Expression, TensorFacts, facts_difference
 from tracer.guards.guard_set import Guard
 from tracer.guards.source import ACCESSORS, Absent, Source
-from tracer.guards.state import State, read_state
+from tracer.guards.state import State, read_again
 from tracer.guards.words import shown
 
 UNREACHABLE = (LookupError, AttributeError, TypeError, ValueError)
@@ -151,7 +151,7 @@ def difference_of(guard: Guard, value: Any, call: CallFrame) -> Difference:
         case "type":
             return Difference(f"{text} is a {_name(type(value))}", f"as a {expected_words(guard)}")
         case "state":
-            now = read_state(threads=expected.threads is not None)
+            now = read_again(expected)
             name = next(name for name in now._fields if getattr(now, name) != getattr(expected, name))
             return Difference(f"torch's setting {name} is {getattr(now, name)}", f"with {getattr(expected, name)}")
         case "expression":

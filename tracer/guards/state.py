@@ -5,13 +5,19 @@ One guard compares all of them, as a `State`. Nothing here knows about guards or
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 
+from passes.accelerator import current_index
+
 
 class State(NamedTuple):
     """The settings of the calling thread. `threads`, their number, is None for programs that do not depend on it.
+
+    So is `device_index`, the current device of the accelerator. `autocast_dtypes` are types of devices whose dtype of
+    autocast the program depends on, each with that dtype.
 
     `included` and `excluded` are the dispatch keys that torch adds to and removes from those of the tensors: all modes
     without a field of their own (functorch, autocast of other devices, Python dispatch) show there.
@@ -31,6 +37,8 @@ class State(NamedTuple):
     included: int
     excluded: int
     threads: int | None = None
+    device_index: int | None = None
+    autocast_dtypes: tuple[tuple[str, torch.dtype], ...] = ()
 
     @property
     def text(self) -> str:
@@ -52,11 +60,15 @@ DEFAULTS = {
     "function_modes": 0,
     "dispatch_modes": 0,
     "threads": None,
+    "device_index": None,
+    "autocast_dtypes": (),
 }
 
 
-def read_state(threads: bool = False) -> State:
-    """The current settings of this thread; with the number of threads if `threads`."""
+def read_state(threads: bool = False, device_index: bool = False, kinds: Iterable[str] = ()) -> State:
+    """The current settings of this thread: with the number of threads and the current device if these are asked for,
+    with the dtypes of autocast of these `kinds` of devices.
+    """
     autocast = torch.is_autocast_enabled("cpu")
     return State(
         grad=torch.is_grad_enabled(),
@@ -73,4 +85,13 @@ def read_state(threads: bool = False) -> State:
         included=torch._C._dispatch_tls_local_include_set().raw_repr(),
         excluded=torch._C._dispatch_tls_local_exclude_set().raw_repr(),
         threads=torch.get_num_threads() if threads else None,
+        device_index=current_index() if device_index else None,
+        autocast_dtypes=tuple((kind, torch.get_autocast_dtype(kind)) for kind in kinds),
+    )
+
+
+def read_again(state: State) -> State:
+    """What `state` is about, as it is now."""
+    return read_state(
+        state.threads is not None, state.device_index is not None, [kind for kind, _ in state.autocast_dtypes]
     )

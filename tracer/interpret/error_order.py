@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from passes.accelerator import type_in_use
 from passes.meta import CPU
 from passes.operators.catalogue import name_of
 from passes.operators.outcome import New, leaves
@@ -41,7 +42,9 @@ def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence
     draws_numbers = is_beyond_versions = False
     if target not in never_drawing():
         draws_numbers = draws(target, args, kwargs)
-        is_beyond_versions = not is_known(target, args) or (draws_numbers and not _draws_from_default(prediction))
+        places = _devices_of_draws(prediction) if draws_numbers else ()
+        is_beyond_versions = not is_known(target, args) or places is None
+        trace.draws_on_devices |= bool(places)
     written = [tensors[index] for index in mutated if tensors[index].base.source is not None]
     lasts = is_beyond_versions or bool(written)
     cannot_repeat = trace.lasting is not None or lasts
@@ -119,9 +122,10 @@ def _is_data(value: TensorValue) -> bool:
     return False
 
 
-def _draws_from_default(prediction: Prediction) -> bool:
-    """Whether the numbers that a call draws are those of the CPU's generator for all."""
+def _devices_of_draws(prediction: Prediction) -> set[torch.device] | None:
+    """The devices besides the CPU whose own generators a call may draw from; None if it may draw from another one."""
     if any(isinstance(leaf, torch.Generator) for leaf in leaves((prediction.args, prediction.kwargs))):
-        return False
+        return None
     metas = [*prediction.given, *(leaf.meta for leaf in prediction.outcome.tensors if isinstance(leaf, New))]
-    return all(meta.device == CPU for meta in metas)
+    places = {meta.device for meta in metas if meta.device != CPU}
+    return places if not places or {place.type for place in places} == {type_in_use()} else None

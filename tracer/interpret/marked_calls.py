@@ -12,6 +12,7 @@ import torch
 from torch.fx.node import map_arg
 from torch.utils import _pytree
 
+from passes.accelerator import random_numbers_kept
 from passes.node_meta import is_write
 from passes.targets.opaque_calls import OpaqueCall
 from tracer.guards.source import kept
@@ -94,7 +95,7 @@ def _computed_tensor(trace: Trace, value: TensorValue) -> torch.Tensor:
     needed = _before(value.node)
     examples = {node: example for _, node, example in trace.inputs}
     results: dict[torch.fx.Node, Any] = {}
-    with torch.random.fork_rng(devices=()), torch.no_grad():
+    with random_numbers_kept(), torch.no_grad():
         for node in nodes:
             if node in needed:
                 results[node] = examples[node] if node in examples else _run(trace, node, results)

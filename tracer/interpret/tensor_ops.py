@@ -36,6 +36,7 @@ from tracer.guards.aliasing import any_written_overlap
 from tracer.interpret.attention_kernels import guard_kernels
 from tracer.interpret.compilers import refuse_for_compilers
 from tracer.interpret.data_indices import indexed_by_data
+from tracer.interpret.device_guards import guard_current_device
 from tracer.interpret.error_order import keep_errors_in_order
 from tracer.interpret.evaluator import EVALUATOR, cross_checked
 from tracer.interpret.input_names import input_name, local_name
@@ -402,6 +403,8 @@ def new_tensor(trace: Trace, node: torch.fx.Node, new: New, tensors: list[Tensor
     value = TensorValue(torch.Tensor, node, new.meta)
     if new.meta.requires_grad and new.meta.is_leaf:
         trace.leaves.append(value)
+    if not new.meta.plain and is_on_current_device(new.meta, tensors):
+        guard_current_device(trace)
     if new.meta.symbolic:
         if trace.shapes is not None and trace.shapes.data:
             bind_sizes(trace, node, new.meta)
@@ -413,6 +416,11 @@ def new_tensor(trace: Trace, node: torch.fx.Node, new: New, tensors: list[Tensor
             value.root = of.root
             trace.views.setdefault(id(value.root), [value.root]).append(value)
     return value
+
+
+def is_on_current_device(meta: TensorMeta, tensors: Sequence[TensorValue]) -> bool:
+    """Whether a new tensor may be where it is because no argument said another device."""
+    return meta.device.index is not None and all(value.meta.device != meta.device for value in tensors)
 
 
 def detaches(node: torch.fx.Node) -> bool:

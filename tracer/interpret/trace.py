@@ -144,14 +144,16 @@ class Trace:
     `lasting_node` its node;
     `only_writes` says that all such operators only write to inputs, `counts_writes` that the versions of these count
     them, and `writes` when the backend's programs write.
-    `draws` says that random numbers are drawn, which are put back. `refusing` are the nodes whose error a handler
+    `draws` says that random numbers are drawn, which are put back, `draws_on_devices` from other generators than the
+    CPU's, too. `refusing` are the nodes whose error a handler
     waits for, `assertions` those that stand for branches whose other way raises. `reads_in_backward` says that a hook
     reads tensors besides its gradient, as they are when autograd runs it: a compiler would keep them, or inputs that
     they can be computed from, as they are before. `runs_backward` says that the graph calls autograd,
     `applies_functions` that it has a torch.autograd.Function, whose `backward` is code of the program, `moves_memory`
     that it gives a tensor the memory of another, `writes_to_stale` that it may write to a view whose history autograd
     has not made again; `leaves` are those of autograd that the graph makes. `asked_places` counts
-    the questions for the paths to a literal, `instantiated` the calls that a template stood for.
+    the questions for the paths to a literal, `instantiated` the calls that a template stood for,
+    `guarded_kernels` how many kernels of attention, as the frame began, are guarded.
     """
 
     __slots__ = (
@@ -173,6 +175,7 @@ class Trace:
         "data_read",
         "depth",
         "draws",
+        "draws_on_devices",
         "effects",
         "error_modes",
         "first_modes",
@@ -182,6 +185,7 @@ class Trace:
         "generators",
         "globals",
         "graph",
+        "guarded_devices",
         "guarded_kernels",
         "guards",
         "handling",
@@ -254,7 +258,7 @@ class Trace:
         self.requiring: list[torch.Tensor] = []
         self.modes: Modes = current_modes()
         self.first_modes = self.error_modes = self.modes
-        self.protected = self.draws = self.probes = False
+        self.protected = self.draws = self.draws_on_devices = self.probes = False
         self.lasting: str | None = None
         self.lasting_node: Any = None
         self.of_process, self.set_orders = "", SetOrders()
@@ -273,9 +277,9 @@ class Trace:
         self.generators: list[Any] = []
         self.wrappers: Any = None
         self.owners: list[Any] = []
-        self.autocast_depth = self.asked_places = self.instantiated = 0
+        self.autocast_depth = self.asked_places = self.instantiated = self.guarded_kernels = 0
         self.settings: dict[Any, ChangedSetting] = {}  # of the process, by the function that tells it
-        self.guarded_kernels = 0  # how many kernels of attention, as the frame began, are guarded
+        self.guarded_devices: tuple[str, ...] = ()  # what of them is guarded, by interpret/device_guards.py
         self.views: dict[int, list[TensorValue]] = {}
         self.class_attributes: dict[tuple[type, str], Item] = {}
         self.globals: dict[int, dict[str, Item]] = {}

@@ -13,6 +13,7 @@ import torch
 
 from backends.eager import LAST_FAILURE
 from backends.handover import Writes
+from passes.accelerator import random_states, set_random_states
 from passes.meta import TensorMeta
 from passes.node_meta import META, is_write, prediction_of
 from passes.operators.refusals import may_refuse
@@ -151,9 +152,12 @@ def emit_repetition(
         after += [fragment("if not {}:", check), *raising]
     if trace.draws:
         generator: Any = torch.default_generator
+        read, write = generator.get_state, generator.set_state
+        if trace.draws_on_devices:
+            read, write = random_states, set_random_states
         state = emitter.fresh("random_state")
-        before.append((state, fragment("{}()", emitter.constant(generator.get_state, "get_random_state"))))
-        after.append(fragment("{}({})", emitter.constant(generator.set_state, "set_random_state"), state))
+        before.append((state, fragment("{}()", emitter.constant(read, "get_random_state"))))
+        after.append(fragment("{}({})", emitter.constant(write, "set_random_state"), state))
     return before, after
 
 

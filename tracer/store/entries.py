@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+import torch
+
 from passes.operators.modes import Modes, restore
 from tracer.code.decode import decode
 from tracer.entry import Entry, GuardList
@@ -352,6 +354,17 @@ def _read_guards(tables: TableReader, facts: list[Any], rows: list[Any]) -> Guar
     )
 
 
+def _is_autocast(row: Any) -> bool:
+    """Whether this is the name of a type of devices that has autocast, with a dtype."""
+    return (
+        type(row) is tuple
+        and len(row) == 2
+        and type(row[0]) is str
+        and row[0] in torch._C._autocast_supported_devices()
+        and type(row[1]) is torch.dtype
+    )
+
+
 def _fact(tables: TableReader, row: Any) -> tuple[str, Any]:
     if type(row) is not list or len(row) != 2 or type(row[0]) is not str or row[0] not in CHECKS:
         raise BadFile("a guard that is none")
@@ -374,7 +387,9 @@ def _expected(tables: TableReader, check: str, written: Any) -> Any:
         _require(all(type(fact) is str for fact in asked))
         return TensorFacts(tables.meta(meta), tables.object(cls), keys, tuple(dynamic), tuple(asked))
     if check == "state":
-        return State(*map(tables.value, written))
+        state = State(*map(tables.value, written))
+        _require(type(state.autocast_dtypes) is tuple and all(map(_is_autocast, state.autocast_dtypes)))
+        return state
     if check == "expression":
         sources, program, text = written
         _require(type(text) is str and all(name in OPERATIONS and type(operand) is int for name, operand in program))

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import torch
 
 from backends.verdict import Verdict
+from passes.accelerator import random_states, set_random_states
 from passes.operators.verify import Mispredicted
 from tracer.output.draws import put_back, states_of
 from tracer.output.graph_errors import versions_of
@@ -66,6 +67,8 @@ HELPERS: Final[dict[str, Any]] = {
     "deque": deque,
     "get_random_state": torch.default_generator.get_state,
     "set_random_state": torch.default_generator.set_state,
+    "random_states": random_states,
+    "set_random_states": set_random_states,
 }
 """Functions and classes of ours and of Python's that programs hold, by name."""
 

@@ -6,17 +6,26 @@
 #include <ATen/PythonTorchFunctionTLS.h>
 #include <c10/core/AutogradState.h>
 #include <c10/core/DefaultDtype.h>
+#include <c10/core/Device.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <c10/core/impl/TorchDispatchModeTLS.h>
+#include <c10/util/Exception.h>
 #include <torch/csrc/Dtype.h>
 
 #include <optional>
+#include <utility>
+#include <vector>
 
 // From <ATen/autocast_mode.h>, which includes all of ATen.
 namespace at::autocast {
 TORCH_API at::ScalarType get_autocast_dtype(at::DeviceType device_type);
 TORCH_API bool is_autocast_cache_enabled();
 }  // namespace at::autocast
+
+// From <ATen/DeviceAccelerator.h>.
+namespace at::accelerator {
+TORCH_API c10::DeviceIndex getDeviceIndex();
+}  // namespace at::accelerator
 
 namespace bytegraph {
 namespace {
@@ -27,12 +36,13 @@ struct Settings {
   c10::ScalarType default_dtype;
   int64_t torch_function, function_modes, dispatch_modes;
   uint64_t included, excluded;
-  std::optional<int64_t> threads;
+  std::optional<int64_t> threads, device_index;
+  std::vector<std::pair<c10::DeviceType, c10::ScalarType>> autocast_dtypes;
 };
 
 class SettingsCheck final : public StateCheck {
  public:
-  explicit SettingsCheck(const Settings& expected) : expected_(expected) {}
+  explicit SettingsCheck(Settings expected) : expected_(std::move(expected)) {}
 
   bool holds() const override {
     const auto& autograd = c10::AutogradState::get_tls_state();
@@ -50,6 +60,10 @@ class SettingsCheck final : public StateCheck {
     if (context.deterministicAlgorithms() != expected_.deterministic) return false;
     if (context.deterministicAlgorithmsWarnOnly() != expected_.deterministic_warn_only) return false;
     if (expected_.autocast && !autocast_holds()) return false;
+    for (auto& [kind, dtype] : expected_.autocast_dtypes) {
+      if (at::autocast::get_autocast_dtype(kind) != dtype) return false;
+    }
+    if (expected_.device_index && !device_holds()) return false;
     return !expected_.threads || *expected_.threads == at::get_num_threads();
   }
 
@@ -57,6 +71,13 @@ class SettingsCheck final : public StateCheck {
   bool autocast_holds() const {
     return at::autocast::is_autocast_cache_enabled() == expected_.autocast_cache &&
            at::autocast::get_autocast_dtype(at::kCPU) == expected_.autocast_dtype;
+  }
+  bool device_holds() const {
+    try {
+      return at::accelerator::getDeviceIndex() == *expected_.device_index;
+    } catch (const c10::Error&) {  // there is no accelerator
+      return false;
+    }
   }
 
   Settings expected_;
@@ -81,6 +102,20 @@ class Reader {
   uint64_t word(const char* name) {
     Object value = field(name);
     return PyLong_Check(value.get()) ? PyLong_AsUnsignedLongLong(value.get()) : 0;
+  }
+  // Types of devices, by their names, each with a dtype.
+  std::vector<std::pair<c10::DeviceType, c10::ScalarType>> dtypes(const char* name) {
+    std::vector<std::pair<c10::DeviceType, c10::ScalarType>> result;
+    Object value = field(name);
+    Py_ssize_t count = PyTuple_Check(value.get()) ? PyTuple_GET_SIZE(value.get()) : 0;
+    for (Py_ssize_t i = 0; i < count && !PyErr_Occurred(); ++i) {
+      const char* kind = nullptr;
+      PyObject* dtype = nullptr;
+      if (!PyArg_ParseTuple(PyTuple_GET_ITEM(value.get(), i), "sO", &kind, &dtype)) break;
+      if (!THPDtype_Check(dtype)) PyErr_SetString(PyExc_TypeError, "the dtype of autocast is none");
+      else result.emplace_back(c10::Device(kind).type(), reinterpret_cast<THPDtype*>(dtype)->scalar_type);
+    }
+    return result;
   }
 
  private:
@@ -112,7 +147,9 @@ std::unique_ptr<StateCheck> StateCheck::make(PyObject* state) {
   expected.included = read.word("included");
   expected.excluded = read.word("excluded");
   expected.threads = read.optional_number("threads");
-  return PyErr_Occurred() ? nullptr : std::make_unique<SettingsCheck>(expected);
+  expected.device_index = read.optional_number("device_index");
+  expected.autocast_dtypes = read.dtypes("autocast_dtypes");
+  return PyErr_Occurred() ? nullptr : std::make_unique<SettingsCheck>(std::move(expected));
 }
 
 }  // namespace bytegraph

@@ -23,7 +23,7 @@ NOT_METHODS: Final = frozenset(
     {"backward", "register_hook", "register_post_accumulate_grad_hook", "retain_grad", "data_ptr", "storage", "set_"}
     | {"untyped_storage", "_typed_storage", "share_memory_", "numpy", "__array__", "resize_", "resize_as_"}
     | {"_make_subclass", "_make_wrapper_subclass", "as_subclass", "__torch_function__", "__reduce_ex__"}
-    | {"_set_grad_enabled", "pin_memory", "_is_view", "is_set_to"}
+    | {"_set_grad_enabled", "pin_memory", "is_pinned", "record_stream", "_is_view", "is_set_to"}
     | {"new", "storage_offset"}  # lookasides: see tensor.py
 )
 """Methods of tensors whose results do not follow from metas."""

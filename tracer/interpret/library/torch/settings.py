@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from passes.operators.modes import KERNEL_GETTERS, KERNEL_SETTERS, enter_inference, leave_inference
+from passes.operators.modes import DEVICE, KERNEL_GETTERS, KERNEL_SETTERS, enter_inference, leave_inference
 from tracer.interpret.assertions import assumed
 from tracer.interpret.attention_kernels import guard_kernels
+from tracer.interpret.device_guards import guard_autocast_dtype
 from tracer.interpret.policy import lookaside, named_lookaside
 from tracer.interpret.trace import Trace
 from tracer.reasons import CONTEXT_MANAGER, UNSUPPORTED_CALL
@@ -158,10 +159,33 @@ def _leave_inference(trace: Trace, guard: Item, *exception: Item) -> None:
 # Autocast --------------------------------------------------------------------------------------------
 
 
+def _autocast_of(trace: Trace, device: Item) -> tuple[str, bool, torch.dtype]:
+    """Autocast of a type of devices where the trace is: its name, whether autocast is on, and the dtype."""
+    kind = realise(trace, device)
+    if type(kind) is not str:
+        trace.stop(UNSUPPORTED_CALL, "autocast is asked about something besides a type of devices")
+    guard_autocast_dtype(trace, kind)
+    modes = trace.modes
+    if kind == DEVICE:
+        return kind, modes.autocast, modes.autocast_dtype
+    if modes.elsewhere is not None and modes.elsewhere[0] == kind:
+        return modes.elsewhere
+    return kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
+
+
+def _set_autocast(trace: Trace, kind: str, enabled: bool, dtype: torch.dtype) -> None:
+    """Note what autocast is set to, which a call of the graph does."""
+    if kind == DEVICE:
+        trace.modes = trace.modes._replace(autocast=enabled, autocast_dtype=dtype)
+    elif trace.modes.elsewhere is not None and trace.modes.elsewhere[0] == kind:
+        trace.modes = trace.modes._replace(elsewhere=(kind, enabled, dtype))
+    elif (enabled, dtype) != (torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)):
+        trace.stop(CONTEXT_MANAGER, f"autocast on {kind}, which was not used yet")
+
+
 @lookaside(torch.is_autocast_enabled)
 def _is_autocast_enabled(trace: Trace, device: Item = "cuda") -> bool:
-    device = realise(trace, device)
-    return trace.modes.autocast if device == "cpu" else torch.is_autocast_enabled(device)
+    return _autocast_of(trace, device)[1]
 
 
 @lookaside(torch.is_autocast_cpu_enabled)
@@ -171,13 +195,13 @@ def _is_autocast_cpu_enabled(trace: Trace) -> bool:
 
 @lookaside(torch._C._is_any_autocast_enabled)
 def _is_any_autocast_enabled(trace: Trace) -> bool:
-    return trace.modes.autocast
+    elsewhere = trace.modes.elsewhere
+    return trace.modes.autocast or (elsewhere is not None and elsewhere[1])
 
 
 @lookaside(torch.get_autocast_dtype)
 def _get_autocast_dtype(trace: Trace, device: Item) -> torch.dtype:
-    device = realise(trace, device)
-    return trace.modes.autocast_dtype if device == "cpu" else torch.get_autocast_dtype(device)
+    return _autocast_of(trace, device)[2]
 
 
 @lookaside(torch.is_autocast_cache_enabled)
@@ -187,20 +211,18 @@ def _is_cache_enabled(trace: Trace) -> bool:
 
 @lookaside(torch.set_autocast_enabled)
 def _set_autocast_enabled(trace: Trace, device: Item, enabled: Item) -> None:
-    device, enabled = realise(trace, device), switch(trace, enabled)
-    if device == "cpu":
-        trace.modes = trace.modes._replace(autocast=enabled)
-    elif enabled:
-        trace.stop(CONTEXT_MANAGER, f"autocast on {device}")
-    trace.graph.call(torch.set_autocast_enabled, (device, enabled), None, None, trace.location, writes=True)
+    kind, _, dtype = _autocast_of(trace, device)
+    enabled = switch(trace, enabled)
+    _set_autocast(trace, kind, enabled, dtype)
+    trace.graph.call(torch.set_autocast_enabled, (kind, enabled), None, None, trace.location, writes=True)
 
 
 @lookaside(torch.set_autocast_dtype)
 def _set_autocast_dtype(trace: Trace, device: Item, dtype: Item) -> None:
-    device, dtype = realise(trace, device), realise(trace, dtype)
-    if device == "cpu":
-        trace.modes = trace.modes._replace(autocast_dtype=dtype)
-    trace.graph.call(torch.set_autocast_dtype, (device, dtype), None, None, trace.location, writes=True)
+    kind, enabled, _ = _autocast_of(trace, device)
+    dtype = realise(trace, dtype)
+    _set_autocast(trace, kind, enabled, dtype)
+    trace.graph.call(torch.set_autocast_dtype, (kind, dtype), None, None, trace.location, writes=True)
 
 
 @lookaside(torch.set_autocast_cache_enabled)
