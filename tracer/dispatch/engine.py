@@ -281,10 +281,10 @@ class Engine:
         for long in entry.too_long:
             self._leave_alone(long)
         keep = partial(self.stored.store, cache, entry)
-        if first_run is not None:
-            first_run.expect(partial(_call_anew, cache, entry, function, values), keep)
-        else:
+        if first_run is None:
             keep()
+        elif cache.fits(entry, function, *values):  # otherwise what the first run waits with would live on
+            first_run.expect(partial(_call_anew, cache, entry, function, values), keep)
         return RETRY
 
     def _capture_with_symbols(self, request: CaptureRequest, history: History) -> tuple[Entry, FirstRun | None]:

@@ -37,6 +37,7 @@ from tracer.graph.show import filled
 from tracer.guards.source import Source, argument
 from tracer.guards.source import function as function_source
 from tracer.interpret.frame import ExcInfoEntry, Frame
+from tracer.interpret.letting_go import real
 from tracer.interpret.location import Location
 from tracer.interpret.size_nodes import assert_assumptions
 from tracer.interpret.trace import Trace
@@ -50,13 +51,18 @@ from tracer.output.output_calls import emit_output_calls, possibility
 from tracer.output.statements import Statement
 from tracer.reasons import TENSOR_SUBCLASS
 from tracer.source_text import source_line
-from tracer.values.base import MISSING, Lazy, Value
+from tracer.values.base import MISSING, Lazy, Value, is_literal_class
 from tracer.values.base import NULL as NULL_ITEM
 from tracer.values.cells import cell_expression
 from tracer.values.computed_numbers import REFUSALS
+from tracer.values.dicts import DictValue
 from tracer.values.item import Item
+from tracer.values.kinds import kind_of
+from tracer.values.lists import ListValue
 from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed, literal
+from tracer.values.sets import SetValue
 from tracer.values.tensors import TensorValue
+from tracer.values.tuples import TupleValue
 from tracer.values.wrapper_tensors import WrapperTensor
 
 GRAPH = "graph"
@@ -230,20 +236,51 @@ def _kept_names(code: Code, index: int) -> tuple[str, ...]:
     return tuple(name for name in code.local_names if name not in code.cell_names)
 
 
+_LASTING: Final = (torch.Tensor, torch.nn.Module, type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
+"""Classes of objects that whatever refers to them keeps, other than a local variable."""
+_CONTAINERS: Final = frozenset((TupleValue, ListValue, DictValue, SetValue))
+"""Kinds of containers of which a new one is handed over if it holds such objects."""
+
+
 def _exists(emitter: ProgramEmitter, item: Item, owned: bool) -> bool:
     """Whether an item that nothing reads any more is a real object that the program has at hand.
 
-    Such a local is handed over: it is alive until the function ends, which weak references to it show. What exists in
-    the trace alone, nobody can refer to. Tensors and modules that the user calls a function with are the caller's, too.
+    Such a local is handed over: it is alive until the function ends, which weak references to it show, also where the
+    container that it was found in loses it. Nobody can refer to what exists in the trace alone, but to objects that it
+    holds. Tensors and modules that the user calls a function with are the caller's, too.
     """
     if not isinstance(item, Value) or (type(item) is Lazy and item.is_literal):
         return False
     value = item.known if type(item) is Lazy else item
     if id(value) in emitter.built:
         return True
-    if item.source is None or item.source.accessor != "argument":
+    if type(value) in _CONTAINERS and value.source is None:
+        return _holds_real_objects(value)
+    if item.source is None or real(item) is MISSING:
         return False
-    return owned or not issubclass(item.cls, (torch.Tensor, torch.nn.Module))
+    if item.source.accessor == "argument":
+        return owned or not issubclass(item.cls, _LASTING[:2])
+    return not issubclass(item.cls, _LASTING)
+
+
+def _holds_real_objects(container: Value) -> bool:
+    """Whether a new container holds objects that may live no longer than it does, and else constants and containers."""
+    seen: set[int] = set()
+    waiting: list[Item] = [container]
+    holds = False
+    while waiting:
+        item = waiting.pop()
+        if type(item) is tuple:
+            waiting += item
+        elif isinstance(item, Value) and id(item) not in seen:
+            seen.add(id(item))
+            if item.source is not None:
+                holds = holds or not (issubclass(item.cls, _LASTING) or is_literal_class(item.cls))
+            elif type(item) in _CONTAINERS:
+                waiting += kind_of(item).parts(item)
+            else:
+                return False
+    return holds
 
 
 def _stack(emitter: ProgramEmitter, frame: Frame, offset: int) -> tuple[list[str], list[Fragment]]:

@@ -20,7 +20,7 @@ CapturedFunction* as_captured(PyObject* self) { return reinterpret_cast<Captured
 PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t count, PyObject* keywords) {
   CapturedFunction* captured = as_captured(self);
   Object function = Object::borrow(captured->function), cache = Object::borrow(reinterpret_cast<PyObject*>(captured->cache));
-  return dispatch(captured->cache, function.get(), args, count, keywords);
+  return dispatch(captured->cache, function.get(), args, count, keywords, self);
 }
 
 PyObject* create(PyTypeObject* type, PyObject* args, PyObject* keywords) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "boundary.h"
+#include "caller_stack.h"
 #include "debugger.h"
 #include "interceptor.h"
 #include "small_array.h"
@@ -55,6 +56,14 @@ struct Dispatch {
   PyObject* keywords = nullptr;
   PyObject** handed_over = nullptr;  // what owns `locals`, given up as soon as the original's frame has its references
   bool* is_original = nullptr;       // set in place of running the original function, if its caller does that
+  PyObject* callable = nullptr;      // what was called with `args`
+
+  size_t passed() const { return count + (keywords ? PyTuple_GET_SIZE(keywords) : 0); }
+
+  bool is_on_stack() const { return callable && are_on_stack(callable, args, passed()); }
+
+  // Whether the function takes over what it is called with, so that the end of an argument shows that it drops.
+  bool takes_over() const { return is_bound || (is_on_stack() && end_visibly_with_call(args, passed())); }
 
   Object locals_tuple() const {
     size_t size = cache->signature->size();
@@ -67,6 +76,12 @@ struct Dispatch {
     if (is_original) {
       *is_original = true;
       return nullptr;
+    }
+    if (!is_bound && takes_over()) {
+      Object taken = take_from_stack(args, passed());
+      if (!taken) return nullptr;
+      PyObject* const* items = &PyTuple_GET_ITEM(taken.get(), 0);
+      return call_original(cache->interceptor, function, items, count, keywords, taken.address());
     }
     if (!is_bound) return call_original(cache->interceptor, function, args, count, keywords);
     std::vector<PyObject*> unbound;
@@ -119,7 +134,7 @@ PyObject* run_program(Entry* entry, PyObject** arguments, size_t count, std::vec
 PyObject* try_entry(const Dispatch& call, size_t place, Verdict* verdict, Py_ssize_t hit) {
   FrameCache* cache = call.cache;
   Entry* entry = (*cache->entries)[place];
-  if (call.is_bound && entry->arguments_are_held) {
+  if (entry->arguments_are_held && call.takes_over()) {
     *verdict = Verdict::fails;
     return nullptr;
   }
@@ -194,9 +209,9 @@ PyObject* miss(const Dispatch& call) {
     return call.run_original();
   }
   BeyondLimit beyond(beyond_limit && call.is_bound);  // a function that the user captured is captured anywhere
+  cache->owns_arguments = call.takes_over();
   Object values = call.locals_tuple();
   if (!values) return nullptr;
-  cache->owns_arguments = call.is_bound;
   Object answer;
   {
     HiddenFromDebugger hidden;
@@ -318,6 +333,20 @@ PyObject* add_if_fits(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   Py_RETURN_TRUE;
 }
 
+PyObject* fits(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+  FrameCache* cache = as_cache(self);
+  bool is_call = count == static_cast<Py_ssize_t>(cache->signature->size()) + 2 && PyObject_TypeCheck(args[0], entry_type);
+  auto* entry = is_call ? reinterpret_cast<Entry*>(args[0]) : nullptr;
+  if (!entry || !entry->native) {
+    return PyErr_Format(PyExc_TypeError, "fits takes an entry of the cache, the function and its %zu parameters' values",
+                        cache->signature->size());
+  }
+  std::vector<Object> owned;
+  SmallArray<PyObject*, 32> arguments(entry->native->input_count());
+  Verdict verdict = entry->native->run({args[1], args + 2}, arguments.data(), owned);
+  return verdict == Verdict::error ? nullptr : PyBool_FromLong(verdict == Verdict::holds);
+}
+
 PyObject* remove_entry(PyObject* self, PyObject* object) {
   auto& entries = *as_cache(self)->entries;
   auto place = std::find(entries.begin(), entries.end(), reinterpret_cast<Entry*>(object));
@@ -430,6 +459,7 @@ PyMethodDef methods[] = {
     {"add", method<add>(), METH_O, "add(entry): compile its guards; it is tried first from now on"},
     {"add_if_fits", method<add_if_fits>(), METH_FASTCALL,
      "add_if_fits(entry, function, *values): `add` it if its guards hold for a call, and say whether they do"},
+    {"fits", method<fits>(), METH_FASTCALL, "fits(entry, function, *values): whether its guards hold for a call"},
     {"remove", method<remove_entry>(), METH_O, "remove(entry) -> whether the cache had it"},
     {"clear", method<clear_entries>(), METH_NOARGS, "drop all entries, and forget that the limit was reached"},
     {"call_bound", method<call_bound>(), METH_FASTCALL,
@@ -506,7 +536,8 @@ PyMethodDef functions[] = {
 
 }  // namespace
 
-PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args, size_t count, PyObject* keywords) {
+PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args, size_t count, PyObject* keywords,
+                   PyObject* callable) {
   if (has_less_stack_than(16)) {
     PyErr_SetString(PyExc_RecursionError, "maximum recursion depth exceeded while calling a captured function");
     return nullptr;
@@ -519,9 +550,12 @@ PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args,
     Py_ssize_t passed = PyVectorcall_NARGS(count);
     Fit fit = cache->signature->bind(function, args, passed, keywords, locals.data(), owned);
     if (fit == Fit::error) return nullptr;
-    Dispatch call{cache, function, locals.data(), false, args, passed, keywords};
+    Dispatch call{.cache = cache, .function = function, .locals = locals.data(), .is_bound = false, .args = args,
+                  .count = passed, .keywords = keywords, .callable = callable};
     if (fit == Fit::no) return call.run_original();
     result = dispatch_bound(call);
+    bool goes_on = result && Py_TYPE(result) == step_type;
+    if (goes_on && call.is_on_stack() && !take_from_stack(args, call.passed())) Py_CLEAR(result);
   }
   return finish(result);
 }

@@ -19,7 +19,7 @@ struct FrameCache {
   PyObject* weak_references;
   Py_ssize_t recompile_limit;
   Py_ssize_t hits, misses, originals;
-  bool owns_arguments;  // whether the caller of the call that missed last let go of its arguments
+  bool owns_arguments;  // whether the function took over the arguments of the call that missed last
   Py_ssize_t wasted;  // entries that died before they were hit
   char enabled;
   bool limit_reported;
@@ -30,8 +30,10 @@ struct FrameCache {
 extern PyTypeObject* frame_cache_type;
 bool add_frame_cache_type(PyObject* module);
 
-// `function(*args, **keywords)` through the cache; arguments as in the vectorcall protocol.
-PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args, size_t count, PyObject* keywords);
+// `function(*args, **keywords)` through the cache; arguments as in the vectorcall protocol. They were passed to
+// `callable`, if that stands for the function.
+PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args, size_t count, PyObject* keywords,
+                   PyObject* callable = nullptr);
 
 // The result of a frame of `function` that is about to run, with these parameters; or null with `*is_original` set, if
 // the frame itself is to run. What the frame owns is given up when the program goes on in frames of its own.

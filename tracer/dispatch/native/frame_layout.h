@@ -1,5 +1,6 @@
 // The layout of CPython's interpreter frames, the one thing about them that differs between its versions. Only the
-// interceptor includes this file, and what asks for the states of generators, whose names come with it.
+// interceptor includes this file, what takes arguments from a frame's stack, and what asks for the states of generators,
+// whose names come with it.
 #pragma once
 
 #include <Python.h>
@@ -14,6 +15,7 @@ namespace bytegraph {
 
 inline PyCodeObject* code_of(const _PyInterpreterFrame* frame) { return frame->f_code; }
 inline PyObject* function_of(const _PyInterpreterFrame* frame) { return reinterpret_cast<PyObject*>(frame->f_func); }
+inline _PyInterpreterFrame* current_frame(PyThreadState* thread) { return thread->cframe->current_frame; }
 
 // Whoever started a frame ends it, also one that an evaluation function answered without running it.
 inline void end_unrun(PyThreadState*, _PyInterpreterFrame*) {}
@@ -22,6 +24,7 @@ inline void end_unrun(PyThreadState*, _PyInterpreterFrame*) {}
 
 inline PyCodeObject* code_of(const _PyInterpreterFrame* frame) { return frame->f_code; }
 inline PyObject* function_of(const _PyInterpreterFrame* frame) { return frame->f_funcobj; }
+inline _PyInterpreterFrame* current_frame(PyThreadState* thread) { return thread->cframe->current_frame; }
 
 // Gives back the memory of a frame, the uppermost of the thread's; as CPython's `_PyThreadState_PopFrame`, which 3.12
 // does not export.
@@ -57,6 +60,7 @@ inline PyCodeObject* code_of(const _PyInterpreterFrame* frame) {
   return reinterpret_cast<PyCodeObject*>(frame->f_executable);
 }
 inline PyObject* function_of(const _PyInterpreterFrame* frame) { return frame->f_funcobj; }
+inline _PyInterpreterFrame* current_frame(PyThreadState* thread) { return thread->current_frame; }
 
 extern "C" void _PyEval_FrameClearAndPop(PyThreadState* thread, _PyInterpreterFrame* frame);
 
