@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from enum import Enum
 from itertools import islice
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -230,7 +230,10 @@ def _object_text(source: Source) -> str:
     target = source.key()
     if target is None and not isinstance(source.key, Strong):
         return "<gone>"
-    name = getattr(target, "__qualname__", None) or getattr(target, "__name__", None)
+    if isinstance(target, ModuleType) or hasattr(type(target), "__getattr__"):  # which would be code of the program
+        name = vars(target).get("__name__") if isinstance(target, ModuleType) else None
+    else:
+        name = getattr(target, "__qualname__", None) or getattr(target, "__name__", None)
     name = target.name if type(target) is ContextVar else str(target) if isinstance(target, Enum) else name
     return name if isinstance(name, str) else f"<{type(target).__name__}>"
 

@@ -115,6 +115,11 @@ def _read(context: Context, obj: Any, name: str, source: Source) -> Item:
         return context.wrap(dictionary[name], source.child("dict").child("item", name))
     if name == "__dict__":
         return context.wrap(dictionary, source.child("dict"))
+    if isinstance(obj, types.ModuleType) and class_attribute(context, type(obj), name) is MISSING:
+        context.guard(source.child("dict"), "absent", name)
+        if "__getattr__" in dictionary:
+            return context.machine.call(context, raw_attribute(context, obj, "__getattr__"), [name])
+        context.guard(source.child("dict"), "absent", "__getattr__")
     try:
         attribute = getattr(obj, name)
     except AttributeError as error:
