@@ -534,3 +534,36 @@ def test_the_maximal_length_of_a_deque_from_outside_is_guarded():
             for each in range(2 + again):
                 assert captured(torch.ones(2) * each, items) == program(torch.ones(2) * each, expected)
             assert items == expected
+
+
+class NotIterable:
+    __iter__ = None
+
+    def __getitem__(self, index):
+        return index
+
+
+class Refusing:
+    def __iter__(self):
+        raise TypeError("not now")
+
+
+class Broken:
+    def __iter__(self):
+        raise KeyError("broken")
+
+
+class NoIterator:
+    def __iter__(self):
+        return 5
+
+
+@pytest.mark.parametrize("cls", [NotIterable, Refusing, Broken, NoIterator])
+def test_membership_in_what_gives_no_iterator(cls):
+    def program(x):
+        try:
+            return x, 1 in cls()
+        except (TypeError, KeyError) as error:
+            return x + 1, type(error), str(error)
+
+    check(program, torch.ones(2), graphs=1, breaks=[])

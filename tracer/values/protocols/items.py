@@ -21,7 +21,7 @@ from tracer.values.protocols.length import index_of
 from tracer.values.protocols.operators import equal
 from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.protocols.truth import truth
-from tracer.values.raising import throw
+from tracer.values.raising import Raised, throw
 from tracer.values.sequences import SequenceValue
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
@@ -168,12 +168,12 @@ def contains(context: Context, container: Item, item: Item) -> bool:
         return host(context, operator.contains, container, item)
     elif isinstance(container, str):
         throw(context, TypeError, f"'in <string>' requires string as left operand, not {class_name(item)}")
-    if (
-        special(context, container, "__iter__") in (MISSING, None)
-        and special(context, container, "__getitem__") is MISSING
-    ):
+    try:
+        iterator = iterate(context, container)
+    except Raised as raised:
+        if not issubclass(raised.value.cls, TypeError):
+            raise
         throw(context, TypeError, f"argument of type '{class_name(container)}' is not iterable")
-    iterator = iterate(context, container)
     while (candidate := next_item(context, iterator)) is not END:
         if equal(context, candidate, item):
             return True
