@@ -298,3 +298,35 @@ def test_a_traceback_that_was_kept_is_as_it_was():
         kept, last, _ = function(torch.ones(2))
         assert [frame.name for frame in traceback.extract_tb(kept)] == ["program", "fail"]
         assert [frame.name for frame in traceback.extract_tb(last)] == ["program", "fail"]
+
+
+def _refuse(number):
+    return [1, 2][number] + {"one": 1}[number]
+
+
+def _divide(number):
+    return (number + 2) / (number * 0)
+
+
+def _raise(number):
+    raise KeyError(number) if number > 5 else ValueError(f"not {number}")
+
+
+@pytest.mark.parametrize("callee", [_refuse, _divide, _raise])
+@pytest.mark.parametrize("breaks", [False, True])
+def test_tracebacks_point_at_the_columns_of_their_lines(callee, breaks):
+    def program(x, number):
+        y = x * 2
+        if breaks:
+            graph_break()
+        try:
+            y = y + x.shape[0] + callee(number) + 1
+        except (ArithmeticError, LookupError, ValueError) as error:
+            return y, traceback.format_exc(), [tuple(each) for each in positions(error.__traceback__)]
+
+    def positions(step):
+        while step:
+            yield list(step.tb_frame.f_code.co_positions())[step.tb_lasti // 2]
+            step = step.tb_next
+
+    check(program, torch.ones(2), 1)

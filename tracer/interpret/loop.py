@@ -116,4 +116,4 @@ def _trace_back(frame: Frame, exception: Item) -> None:
     op = frame.op
     passed_on = op.name == "RERAISE" or (op.name == "RAISE_VARARGS" and op.arg == 0)
     if not passed_on and frame.globals_source is not None and exception.object is MISSING:
-        exception.traceback = ((frame.code.native, op.line or 0), *exception.traceback)
+        exception.traceback = ((frame.code.native, op.line or 0, op.offset), *exception.traceback)

@@ -323,7 +323,7 @@ class ProgramEmitter:
         self.built[id(value)] = _UNFINISHED
         built = self.built[id(value)] = kind.rebuild(self, value)
         if isinstance(value, ExceptionValue):
-            self.passed.update(code for code, _ in value.traceback)
+            self.passed.update(place[0] for place in value.traceback)
         while outermost and self._waiting:
             fill = self._waiting.pop()
             if fill is not None:

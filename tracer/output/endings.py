@@ -121,7 +121,7 @@ def is_kept_by_a_change(trace: Trace, frame: Frame) -> bool:
     contents = [item for change in trace.effects.changed.values() for item in _content(change)]
     values = [item for item in contents if isinstance(item, Value)]
     return any(
-        isinstance(part, ExceptionValue) and any(code == frame.code.native for code, _ in part.traceback)
+        isinstance(part, ExceptionValue) and any(place[0] == frame.code.native for place in part.traceback)
         for value in values
         for part in (value, *reachable(value))
     )

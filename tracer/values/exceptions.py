@@ -17,11 +17,14 @@ from tracer.values.kinds import Kind, Wraps, no_graph_argument, register, rememb
 from tracer.values.objects import ObjectValue, build_instance, object_constant, object_parts
 from tracer.values.rebuilding import Emitter, Fragment, fragment, listed, named_class, tuple_of_items
 
+Place = tuple[types.CodeType, int, int]
+"""Where an exception passed through a frame: its code object, a line, and the offset of an instruction."""
+
 
 class ExceptionValue(ObjectValue):
     """An exception born in the trace, or one that arrived from outside.
 
-    `traceback` lists where it was raised and what it has passed through since, outermost first: (code, line).
+    `traceback` lists where it was raised and what it has passed through since, outermost first.
     """
 
     __slots__ = ("arguments", "cause", "handling", "suppress", "traceback")
@@ -32,7 +35,7 @@ class ExceptionValue(ObjectValue):
         self.cause: Item = None
         self.handling: Item = None
         self.suppress = False
-        self.traceback: tuple[tuple[types.CodeType, int], ...] = ()
+        self.traceback: tuple[Place, ...] = ()
 
 
 def arguments_of(value: ExceptionValue) -> list[Item]:
@@ -99,26 +102,30 @@ def _rebuild(emitter: Emitter, value: ExceptionValue) -> Fragment:
     return name
 
 
-def trace_back(exception: BaseException, places: tuple[tuple[types.CodeType, int], ...]) -> None:
+def trace_back(exception: BaseException, places: tuple[Place, ...]) -> None:
     """Give an exception the traceback of having been raised at the last of `places` and passed on by the others."""
     exception.__traceback__ = traceback_through(places)
 
 
-def traceback_through(places: tuple[tuple[types.CodeType, int], ...]) -> types.TracebackType | None:
+def traceback_through(places: tuple[Place, ...]) -> types.TracebackType | None:
     """The traceback of an exception that was raised at the last of `places` and passed on by the others."""
     following: types.TracebackType | None = None
-    for code, line in reversed(places):
-        following = types.TracebackType(following, frame_like(code), -1, line)
+    for code, line, offset in reversed(places):
+        following = types.TracebackType(following, frame_like(code), offset, line)
     return following
 
 
 def frame_like(code: types.CodeType) -> types.FrameType:
-    """A frame, finished already, that names the function of `code`. As a generator's, it keeps no caller alive."""
+    """A frame, finished already, with the names of `code` and the lines and columns of its instructions.
+
+    As a generator's, it keeps no caller alive.
+    """
     like = _own_frame.__code__.replace(
         co_name=code.co_name,
         co_qualname=code.co_qualname,
         co_filename=code.co_filename,
         co_firstlineno=code.co_firstlineno,
+        co_linetable=code.co_linetable,
     )
     return types.FunctionType(like, globals())().gi_frame
 
