@@ -2,9 +2,13 @@
 
 import random
 
+import pytest
 import torch
 
 from passes.meta import meta_of
+from passes.operators.modes import Modes
+from passes.operators.outcome import ListArg
+from passes.rules.book import Rulebook, shipped_folder
 from passes.rules.primitives import composites
 from tests.test_rules_primitives import DTYPES, any_tensor, strided
 
@@ -64,3 +68,25 @@ def test_in_chunks():
         tensors = [torch.zeros(*leading, *sizes) for sizes in own]
         told = composites.in_chunks(tuple(map(meta_of, tensors)), dim, chunks)
         assert told == tuple(torch._chunk_cat(tensors, dim, chunks).shape)
+
+
+def test_grids():
+    draw = random.Random(0)
+    for _ in range(TRIES):
+        dtype = draw.choice(DTYPES)
+        tensors = [any_tensor(draw, draw.randint(0, 1), dtype=dtype) for _ in range(draw.randint(1, 4))]
+        metas = tuple(map(meta_of, tensors))
+        for primitive, indexing in ((composites.grid, "ij"), (composites.exchanged_grid, "xy")):
+            told = [primitive(metas, place) for place in range(len(tensors))]
+            assert told == [*map(strided, torch.meshgrid(*tensors, indexing=indexing))]
+
+
+@pytest.mark.skipif(not shipped_folder().exists(), reason="no rulebook is shipped for this torch")
+def test_the_shipped_rule_of_meshgrid_gives_a_view_of_each_tensor():
+    tensors = [torch.zeros(4)[::2], torch.zeros(3), torch.zeros(())]
+    for keywords in (("indexing", "ij"),), (("indexing", "xy"),):
+        metas = ListArg(map(meta_of, tensors))
+        told = Rulebook(shipped_folder()).answer(torch._VF.meshgrid, (metas,), keywords, Modes())
+        real = torch._VF.meshgrid(tensors, **dict(keywords))
+        assert [each.alias_of for each in told.result] == [0, 1, 2]
+        assert [(each.meta.shape, each.meta.stride) for each in told.result] == [strided(each)[:2] for each in real]

@@ -8,10 +8,14 @@ import torch
 
 from passes.infer.assessment.assess import tally
 from passes.infer.search.learn import learn
+from passes.infer.search.observation import aliases_of
 from passes.infer.study import Plan, study
 from passes.infer.validity.withdraw import withdrawn_where_wrong
 from passes.infer.worker import Laboratory
+from passes.meta import TensorMeta
+from passes.operators.outcome import ListArg, New, Outcome
 from passes.record import Corpus, record
+from passes.record.calls import Call
 from passes.rules.generate import compiled
 from passes.rules.language import RuleError
 from passes.rules.rule import UNKNOWN, always, from_json, to_json
@@ -233,3 +237,18 @@ def test_learned_rules_use_the_rule_language_only(tmp_path, text):
     rule["outputs"][0]["shape"] = [["", text]]
     with pytest.raises(RuleError):
         from_json(rule)
+
+
+@pytest.mark.parametrize(
+    "shares, words",
+    [
+        ((0, 1, 2), {"view tensors[1]", "view tensors[i]"}),
+        ((0, 0, 2), {"view tensors[0]", "view tensors[1]", "view tensors[i]"}),  # each, or none, may be meant
+        ((0, 1, 0), {"view tensors[1]", "view tensors[i]"}),
+    ],
+)
+def test_a_view_of_memory_that_elements_of_a_list_share_may_be_of_each(shares, words):
+    row = TensorMeta((3,), (1,))
+    view = New(row, shares.index(shares[1]))
+    call = Call("torch.meshgrid", "function", {"tensors": ListArg((row,) * 3)}, shares, Outcome(view, {}), "", "", 1)
+    assert aliases_of(view, call, 1) == words

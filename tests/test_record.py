@@ -303,14 +303,17 @@ def test_calls_with_different_facts_have_different_keys():
     assert facts_of(0, torch.add, x) != facts_of(0, torch.mul, x)
 
 
-def test_functions_of_torch_that_call_themselves_are_recorded(tmp_path):
+def test_functions_of_torch_that_call_themselves_or_ask_for_modes_twice_are_recorded(tmp_path):
     def program():
+        torch.meshgrid(torch.ones(2), torch.ones(3), indexing="ij")  # has another function of its module do it
         for size in (2, 3):
             torch.einsum("ij,jk", [torch.ones(size, 4), torch.ones(4, 5)])  # gives the tensors of the list to itself
         torch.einsum("ij,jk", torch.ones(4, 4), torch.ones(4, 5))
 
-    calls = [call for call in recorded(tmp_path, program, levels=["function"]) if call.op == "torch.einsum"]
-    assert [call.outcome.result.meta.shape for call in calls] == [(2, 5), (3, 5), (4, 5)]
+    calls = recorded(tmp_path, program, levels=["function"])
+    assert [grid.meta.shape for grid in only(calls, "torch.meshgrid").outcome.result] == [(2, 3), (2, 3)]
+    sums = [call for call in calls if call.op == "torch.einsum"]
+    assert [call.outcome.result.meta.shape for call in sums] == [(2, 5), (3, 5), (4, 5)]
 
 
 def test_arguments_of_all_kinds_survive(tmp_path):

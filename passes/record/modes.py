@@ -98,18 +98,16 @@ class FunctionMode(TorchFunctionMode):
     def __init__(self, see: See) -> None:
         super().__init__()
         self._see = see
-        # The calls of Python functions of torch that are being run through: each function, and which arguments it has.
-        self._entered: list[tuple[Any, ...]] = []
+        self._entered: list[Callable[..., Any]] = []  # Python functions of torch that are being run through
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if is_seen(func):
             return self._see("function", func, args, kwargs) if PLAIN.issuperset(types) else func(*args, **kwargs)
         inner = run_through(func)
-        call = (func, *map(id, args), *map(id, kwargs.values()))
-        if inner is None or call in self._entered:  # asked once more about one call, or called by itself: `einsum` is
+        if inner is None or func in self._entered:
             return func(*args, **kwargs)
-        self._entered.append(call)
+        self._entered.append(func)
         try:
             with self:
                 return inner(*args, **kwargs)
@@ -133,19 +131,22 @@ def run_through(target: Callable[..., Any]) -> Callable[..., Any] | None:
     """A copy of a Python function of torch that does not ask modes to handle it; None for other callables."""
     if not isinstance(target, FunctionType):
         return None
-    copy = FunctionType(
-        target.__code__,
-        _UnhandledGlobals.of(target.__globals__),
-        target.__name__,
-        target.__defaults__,
-        target.__closure__,
-    )
-    copy.__kwdefaults__ = target.__kwdefaults__
+    return _copied(target, _UnhandledGlobals.of(target.__globals__))
+
+
+def _copied(function: FunctionType, namespace: dict[str, Any]) -> FunctionType:
+    """The function with other globals."""
+    copy = FunctionType(function.__code__, namespace, function.__name__, function.__defaults__, function.__closure__)
+    copy.__kwdefaults__ = function.__kwdefaults__
     return copy
 
 
 class _UnhandledGlobals:
-    """Copies of modules' globals in which `has_torch_function` and its variants answer False."""
+    """Copies of modules' globals in which `has_torch_function` and its variants answer False.
+
+    The module's own functions that ask them are copied, too: one that `target` has its work done by, or itself, would
+    ask modes to handle the call of `target` once more.
+    """
 
     _copies: Final[dict[int, dict[str, Any]]] = {}
 
@@ -153,8 +154,15 @@ class _UnhandledGlobals:
     def of(cls, namespace: dict[str, Any]) -> dict[str, Any]:
         copy = cls._copies.get(id(namespace))
         if copy is None:
-            answers = {name: _no for name in namespace if name.startswith("has_torch_function")}
-            copy = cls._copies[id(namespace)] = namespace | answers
+            questions = frozenset(name for name in namespace if name.startswith("has_torch_function"))
+            copy = cls._copies[id(namespace)] = namespace | dict.fromkeys(questions, _no)
+            for name, value in namespace.items():
+                if (
+                    isinstance(value, FunctionType)
+                    and value.__globals__ is namespace
+                    and not questions.isdisjoint(value.__code__.co_names)
+                ):
+                    copy[name] = _copied(value, copy)
         return copy
 
 

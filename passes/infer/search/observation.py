@@ -202,13 +202,18 @@ def aliases_of(output: New | Same | None, call: Call, number: int | None = None)
     words: set[str] = set()
     metas = [leaf for leaf in leaves(tuple(call.arguments.values())) if isinstance(leaf, TensorMeta)]
     starts = places_of(call.arguments)
+
+    def may_be(place: int) -> bool:
+        shared = call.shares[place] == call.shares[index]  # type: ignore[index]
+        return shared and (verb == "view" or place == index or metas[place] is metas[index])  # type: ignore[index]
+
     for name, value in call.arguments.items():
         start = starts[name]
-        if isinstance(value, TensorMeta) and call.shares[start] == call.shares[index]:  # type: ignore[index]
-            if verb == "view" or start == index or value is metas[index]:  # type: ignore[index]
-                words.add(f"{verb} {name}")
+        if isinstance(value, TensorMeta) and may_be(start):
+            words.add(f"{verb} {name}")
         elif kind_of(value) == "Tensors":
-            if number is not None and start + number == index:
-                words.add(f"{verb} {name}[i]")
-            words |= {f"{verb} {name}[{place}]" for place in range(len(leaves((value,)))) if start + place == index}
+            there = [place for place, element in enumerate(leaves((value,))) if isinstance(element, TensorMeta)]
+            places = [place for count, place in enumerate(there) if may_be(start + count)]
+            words |= {f"{verb} {name}[{place}]" for place in places}
+            words |= {f"{verb} {name}[i]"} if number in places else set()
     return words

@@ -14,7 +14,7 @@ from passes.rules.primitives.iterator import iterated, joined_strides
 from passes.rules.primitives.layouts import contiguous, preserved
 from passes.rules.primitives.shapes import joined, wrapped
 from passes.rules.primitives.types import promoted
-from passes.rules.primitives.views import Product, Strided, narrow, transpose
+from passes.rules.primitives.views import Product, Strided, expand, narrow, transpose, view
 
 Ints = tuple[Any, ...]
 
@@ -74,3 +74,25 @@ def in_chunks(tensors: Sequence[Any], dim: int, chunks: int) -> Ints:
         undefined("sizes differ")
     sizes = (-(-tensor.shape[dim] // chunks) * math.prod(tensor.shape[dim + 1 :]) for tensor in tensors)
     return (*first[:dim], chunks, sum(sizes))
+
+
+@primitive("Tensors, Int -> Strided")
+def grid(tensors: Sequence[Any], place: int) -> Strided:
+    """One of the views that torch.meshgrid gives with "ij": a list of elements repeated along all other dimensions.
+
+    After `meshgrid` of ATen/native/TensorShape.cpp.
+    """
+    if any(len(tensor.shape) > 1 for tensor in tensors):
+        undefined("lists of elements are needed")
+    lengths = tuple(tensor.shape[0] if tensor.shape else 1 for tensor in tensors)
+    ones = (1,) * len(tensors)
+    return expand(view(tensors[place], (*ones[:place], lengths[place], *ones[place + 1 :])), lengths)
+
+
+@primitive("Tensors, Int -> Strided")
+def exchanged_grid(tensors: Sequence[Any], place: int) -> Strided:
+    """The same with "xy": each of the first two lists has the dimension of the other."""
+    if len(tensors) < 2:
+        return grid(tensors, place)
+    first, second, *rest = tensors
+    return grid((second, first, *rest), 1 - place if place < 2 else place)
