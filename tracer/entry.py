@@ -41,8 +41,10 @@ NO_PROGRAM: Final = "# the original function runs\n"
 _numbers = count()
 
 
-class GuardList(list[Any]):
-    """The guards of an entry; printed in a few rows. `text` is every one of them in words."""
+class GuardWords(Iterable[Any]):
+    """Guards, printed in a few rows. `text` is every one of them in words."""
+
+    __slots__ = ()
 
     def __str__(self) -> str:
         return table(digest(self))
@@ -56,6 +58,10 @@ class GuardList(list[Any]):
     def words(self) -> list[tuple[str, Location | None]]:
         """Each guard in words, and the user's line that needed it."""
         return [(guard_words(guard), guard.line) for guard in self]
+
+
+class GuardList(list[Any], GuardWords):
+    """The guards of an entry."""
 
 
 class Entry(NativeEntry):

@@ -96,10 +96,16 @@ class StoredCaptures:
             with shallow_recursion():
                 data, written = folder.read(path, key)
                 loaded = LoadedEntry(data, function, cache.code, values)
-            if loaded.end is not None and self.options.fullgraph:
-                raise BadFile("a graph break where none may be")
+                if loaded.end is not None and self.options.fullgraph:
+                    raise BadFile("a graph break where none may be")
+                inputs = cache.inputs_if_fits(loaded.checked, function, *values)
+                if inputs is None:
+                    return False
+                loaded.read(inputs)
             entry = loaded.entry(self.parts)
-            if not cache.add_if_fits(entry, function, *values):
+            if entry.guards is loaded.checked.guards:
+                cache.adopt(entry, loaded.checked)
+            elif not cache.add_if_fits(entry, function, *values):
                 return False
         except (Unfit, NeedsStaticSizes, NotExpressible):
             return False

@@ -5,29 +5,27 @@ from __future__ import annotations
 import sys
 import types
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 import torch
 
 from passes.operators.modes import Modes, restore
+from tracer._native import NativeEntry
 from tracer.code.decode import decode
 from tracer.entry import Entry, GuardList
 from tracer.graph.builder import GraphBuilder
-from tracer.guards.aliasing import Aliasing
-from tracer.guards.checks import CHECKS, OPERATIONS, Expression, TensorFacts
 from tracer.guards.explain import CallFrame
-from tracer.guards.guard_set import Guard
-from tracer.guards.source import Source, Strong, hold
-from tracer.guards.state import State
+from tracer.guards.source import Source
 from tracer.output.graph_errors import FailedBefore
 from tracer.output.program import ResidualProgram, let_replace
 from tracer.store.branches import read_branch, read_break, write_branch, write_break
 from tracer.store.errors import BadFile, Unstorable, part_of
 from tracer.store.graphs import GraphWriter, StoredGraph, is_name
+from tracer.store.guards import StoredGuards, write_guards
 from tracer.store.named import is_named, is_passed, names_of, objects_in
-from tracer.store.paths import HELD, TableReader, TableWriter, numbers, written_code
+from tracer.store.paths import TableReader, TableWriter, written_code
 from tracer.store.programs import (
     FINDINGS,
     HELPERS,
@@ -52,7 +50,7 @@ def write_entry(entry: Entry, run_original: Callable[..., Any]) -> dict[str, Any
     assert code is not None, "an entry that no capture made"
     tables = TableWriter(entry.guards, code.native)
     tables.symbol_sources = entry.symbols
-    facts, guards = _write_guards(tables, entry.guards)
+    facts, guards = write_guards(tables, entry.guards)
     inputs = [tables.source(source) for source in entry.inputs]
     graph = None if entry.builder is None else GraphWriter(tables).write(entry.builder)
     program = None if entry.residual is None else _write_program(tables, entry, entry.residual, run_original)
@@ -73,44 +71,6 @@ def write_entry(entry: Entry, run_original: Callable[..., Any]) -> dict[str, Any
     }
 
 
-def _write_guards(tables: TableWriter, guards: Iterable[Guard]) -> tuple[list[Any], list[int]]:
-    """What guards compare with, each once, and three numbers for each guard: its source, that fact, and its line."""
-    facts: dict[str, tuple[int, Any]] = {}
-    rows: list[int] = []
-    for guard in guards:
-        fact = [guard.check, _write_expected(tables, guard.check, guard.expected)]
-        number, _ = facts.setdefault(repr(fact), (len(facts), fact))
-        rows += (-1 if guard.source is None else tables.source(guard.source), number, tables.line(guard.line))
-    return [fact for _, fact in facts.values()], rows
-
-
-def _write_expected(tables: TableWriter, check: str, expected: Any) -> Any:
-    if check in HELD:
-        target = expected()
-        if target is None and not isinstance(expected, Strong):
-            raise Unstorable("an object that is gone")
-        return tables.object(target)
-    if isinstance(expected, types.CodeType):
-        return ["o", tables.object(expected)]
-    if check == "tensor":
-        return [tables.compared_meta(expected.meta), tables.object(expected.type), expected.keys, *_facts(expected)]
-    if check == "state":
-        return list(map(tables.value, expected))
-    if check == "expression":
-        return [
-            [tables.source(each) for each in expected.sources],
-            [list(step) for step in expected.program],
-            expected.text,
-        ]
-    if check == "aliasing":
-        return [[tables.source(each) for each in expected.sources], expected.written, expected.overlapping]
-    return tables.value(expected)
-
-
-def _facts(facts: TensorFacts) -> list[Any]:
-    return [list(facts.dynamic), list(facts.asked)]
-
-
 def _write_program(
     tables: TableWriter, entry: Entry, residual: ResidualProgram, run_original: Callable[..., Any]
 ) -> dict[str, Any]:
@@ -126,7 +86,7 @@ def _write_program(
     for target in (tables.targets[number] for row in constants.values() for number in objects_in(row)):
         if not is_named(target, names):
             raise Unstorable("a function that the code does not name", repr(target))
-    program = _names_of(residual.parameters, constants, entry.inputs)
+    program = _names_of(residual.parameters, constants, dict(zip(residual.parameters, entry.inputs, strict=True)))
     if program.clash():
         raise Unstorable("a name that stands for two things", program.clash())
     statements = [
@@ -136,12 +96,12 @@ def _write_program(
     return {**facts, "calls": residual.calls_graph, "constants": constants, "statements": statements}
 
 
-def _names_of(parameters: list[str], constants: Mapping[str, Any], inputs: list[Source]) -> Program:
+def _names_of(parameters: list[str], constants: Mapping[str, Any], sources: Mapping[str, Source]) -> Program:
+    """`sources` are the access paths of the parameters that may be functions or namespaces."""
     kinds = {name: " ".join(row) if row[0] == "helper" else str(row[0]) for name, row in constants.items()}
-    by_source = list(zip(parameters, inputs, strict=True))
-    functions = frozenset(name for name, source in by_source if _is_function(source))
-    spaces = frozenset(name for name, source in by_source if source.accessor == "globals" and _is_function(source.base))
-    return Program(parameters, kinds, functions, spaces)
+    functions = frozenset(name for name, source in sources.items() if _is_function(source))
+    own = [name for name, source in sources.items() if source.accessor == "globals" and _is_function(source.base)]
+    return Program(parameters, kinds, functions, frozenset(own))
 
 
 def _is_function(source: Source | None) -> bool:
@@ -186,6 +146,10 @@ def _is_same_method(helper: Any, constant: Any) -> bool:
 # Reading ---------------------------------------------------------------------------------------------
 
 
+TENSORS: Final = frozenset({torch.Tensor, torch.nn.Parameter})
+"""Types of inputs that are no functions and no namespaces."""
+
+
 class EngineParts(NamedTuple):
     """What an engine makes of the parts of an entry, as tracer.frame_capture.CaptureRequest describes it."""
 
@@ -195,48 +159,68 @@ class EngineParts(NamedTuple):
 
 
 class LoadedEntry:
-    """What an entry in a file is made of, for one call; `entry` makes it, when a graph has been compiled."""
+    """What an entry in a file is made of, for one call: its guards at once, the rest when they are known to hold."""
 
     def __init__(self, data: Any, function: Any, code: types.CodeType, values: tuple[Any, ...]) -> None:
         """Raises BadFile, and Unfit if what the file refers to is not here or another."""
         if type(data) is not dict:
             raise BadFile("no entry")
         self.code = code
+        self.data = data
         self.tables = TableReader(data, CallFrame.bound(function, code, values), code)
-        self.guards = _read_guards(self.tables, part_of(data, "facts", list), part_of(data, "guards", list))
-        self.inputs = list(map(self.tables.source, part_of(data, "inputs", list)))
+        guards = StoredGuards(self.tables, data)
+        self.checked = NativeEntry(guards, guards.inputs, None)
+        """The guards alone, for a cache to check."""
+        self.checked.arguments_are_held = data.get("held") is True
+        self.guards: Any = guards
+        self.inputs = guards.inputs
+        self.values: Sequence[Any] = ()
+        self.special: dict[int, Source] = {}
+        """The access paths of the inputs that are no plain tensors, by their number."""
         self.names = names_of(written_code(code))
-        for source in self.inputs:
-            self._refuse_unnamed(source)
-        self.graph = None if data.get("graph") is None else StoredGraph(data["graph"], self.tables)
+        self.graph: StoredGraph | None = None
         self.end = read_break(data.get("end"))
         is_skipped = data.get("program") is None and self.end is not None
         self.program = None if is_skipped else part_of(data, "program", dict)
         self.calls_of_graph: list[StatementNodes] = []
-        self.is_held = data.get("held") is True
-        self.is_transparent = data.get("transparent") is True
 
-    def _refuse_unnamed(self, source: Source) -> None:
+    def read(self, values: Sequence[Any]) -> None:
+        """Read what the guards, which hold, are for; `values` are what the inputs lead to. Raises BadFile and Unfit."""
+        self.values = values
+        special = [place for place, each in enumerate(values) if type(each) not in TENSORS]
+        self.special = {place: self.tables.source(self.checked.guards.input_numbers[place]) for place in special}
+        for place, source in self.special.items():
+            self._refuse_unnamed(source, values[place])
+        if self.data.get("graph") is not None:
+            self.graph = StoredGraph(self.data["graph"], self.tables)
+
+    def _refuse_unnamed(self, source: Source, target: Any) -> None:
         """Raise BadFile if a program is given a function that its code does not name, and its caller did not pass."""
         if not _is_function(source) and not is_passed(source, self.tables.resolve):
-            self._require_name(self.tables.resolve(source), source.key)
+            self._require_name(target, source.key)
 
     def _require_name(self, target: Any, key: Any = None) -> None:
         if not is_named(target, self.names, key):
             raise BadFile(f"a program is given {target!r:.200}, which its code does not name")
 
     def entry(self, parts: EngineParts) -> Entry:
-        """The entry. Raises BadFile and Unfit, and what a backend raises."""
+        """The entry, once `read` has been called. Raises BadFile and Unfit, and what a backend raises.
+
+        Its guards are those of `checked`, unless compiling its graph has assumed more.
+        """
         code, end = decode(self.code), self.end
         if self.program is None:
-            return Entry(self.guards, [], None, code=code, end=end, skipped=True, transparent=self.is_transparent)
+            is_transparent = self.data.get("transparent") is True
+            return Entry(self.guards, self.inputs, None, code=code, end=end, skipped=True, transparent=is_transparent)
         residual = self._residual(self.program, parts)
         graph = None
         if residual.calls_graph:
             builder = GraphBuilder() if self.graph is None else self.graph
             inputs = self._graph_inputs(residual)
             graph = parts.compile_graph(builder, inputs, None, self.code.co_qualname, residual.must_replay)
-            self.guards += self.tables.sizes.assumptions(self.guards)
+            assumptions = self.tables.sizes.assumptions(self.guards)
+            if assumptions:
+                self.guards = GuardList([*self.guards, *assumptions])
         function = residual.compile(graph)
         let_replace(function, graph)
         entry = Entry(
@@ -250,7 +234,7 @@ class LoadedEntry:
             end=end,
             compiled=graph,
         )
-        entry.arguments_are_held = self.is_held
+        entry.arguments_are_held = self.checked.arguments_are_held
         entry.residual = residual
         entry.own_globals = tuple(name for name, row in self.program["constants"].items() if row[0] == "globals")
         entry.symbols = self.tables.sizes.access_paths
@@ -265,7 +249,7 @@ class LoadedEntry:
             raise BadFile("a program whose names are none")
         if not all(type(row) is list and row for row in constants.values()):
             raise BadFile("a constant that is none")
-        program = _names_of(parameters, constants, self.inputs)
+        program = _names_of(parameters, constants, {parameters[place]: each for place, each in self.special.items()})
         if program.clash():
             raise BadFile(f"{program.clash()} stands for two things")
         statements = []
@@ -283,7 +267,7 @@ class LoadedEntry:
             raise BadFile("a function with globals of its own")
         return ResidualProgram(
             name=str(name),
-            inputs=self.inputs,
+            inputs=self.inputs,  # type: ignore[arg-type]
             parameters=parameters,
             constants={**values, "__builtins__": PROGRAM_BUILTINS},
             statements=statements,
@@ -318,13 +302,13 @@ class LoadedEntry:
 
     def _graph_inputs(self, residual: ResidualProgram) -> list[Any]:
         """What this call gives the graph, in the order of its inputs."""
-        by_name = dict(zip(residual.parameters, self.inputs, strict=True))
+        by_name = dict(zip(residual.parameters, self.values, strict=True))
         if len(self.calls_of_graph) != 1:
             raise BadFile("a program that does not call its graph once")
         names = self.calls_of_graph[0].graph_arguments()
         if self.graph is not None and len(names) != len(self.graph.rows.inputs):
             raise BadFile("a graph that is given other inputs than it has")
-        return [self.tables.resolve(by_name[name]) if name in by_name else None for name in names]
+        return [None if name is None else by_name.get(name) for name in names]
 
 
 class Restoration:
@@ -335,86 +319,3 @@ class Restoration:
 
     def __call__(self) -> None:
         self.func(*self.args)
-
-
-def _read_guards(tables: TableReader, facts: list[Any], rows: list[Any]) -> GuardList:
-    compared = [_fact(tables, row) for row in facts]
-    places, chosen, user_lines = (list(column) for column in zip(*numbers(rows, 3), strict=True)) if rows else ([],) * 3
-    paths, lines = [*tables.sources, None], [*tables.lines, None]
-    for column, bound, least in ((places, len(paths), -1), (chosen, len(facts) + 1, 0), (user_lines, len(lines), -1)):
-        if column and not (least <= min(column) and max(column) < bound - 1):
-            raise BadFile("a guard that is none")
-    for number, is_rootless in {(number, place < 0) for number, place in zip(chosen, places, strict=True)}:
-        if is_rootless is not (compared[number][0] in SOURCELESS):
-            raise BadFile(f"a guard {compared[number][0]!r} of another source")
-    new = tuple.__new__
-    return GuardList(
-        new(Guard, (paths[place], *compared[number], lines[line]))
-        for place, number, line in zip(places, chosen, user_lines, strict=True)
-    )
-
-
-def _is_autocast(row: Any) -> bool:
-    """Whether this is the name of a type of devices that has autocast, with a dtype."""
-    return (
-        type(row) is tuple
-        and len(row) == 2
-        and type(row[0]) is str
-        and row[0] in torch._C._autocast_supported_devices()
-        and type(row[1]) is torch.dtype
-    )
-
-
-def _fact(tables: TableReader, row: Any) -> tuple[str, Any]:
-    if type(row) is not list or len(row) != 2 or type(row[0]) is not str or row[0] not in CHECKS:
-        raise BadFile("a guard that is none")
-    check, written = row
-    try:
-        return check, _expected(tables, check, written)
-    except (TypeError, ValueError, KeyError, IndexError) as error:
-        raise BadFile(f"a guard {check!r}: {error}") from None
-
-
-SOURCELESS: Final = frozenset({"state", "expression", "aliasing"})
-
-
-def _expected(tables: TableReader, check: str, written: Any) -> Any:
-    if check in HELD:
-        return hold(tables.object(written))
-    if check == "tensor":
-        meta, cls, keys, dynamic, asked = written
-        _require(type(keys) is int and 0 <= keys < 1 << 64 and all(type(dim) is int for dim in dynamic))
-        _require(all(type(fact) is str for fact in asked))
-        return TensorFacts(tables.meta(meta), tables.object(cls), keys, tuple(dynamic), tuple(asked))
-    if check == "state":
-        state = State(*map(tables.value, written))
-        _require(type(state.autocast_dtypes) is tuple and all(map(_is_autocast, state.autocast_dtypes)))
-        return state
-    if check == "expression":
-        sources, program, text = written
-        _require(type(text) is str and all(name in OPERATIONS and type(operand) is int for name, operand in program))
-        return Expression(tuple(map(tables.source, sources)), tuple(map(tuple, program)), text)
-    if check == "aliasing":
-        sources, count, overlapping = written
-        _require(type(count) is int and 0 <= count <= len(sources) and type(overlapping) is bool)
-        return Aliasing(tuple(map(tables.source, sources)), count, overlapping)
-    expected = tables.value(written)
-    kind = EXPECTED_TYPES.get(check)
-    _require(kind is None or isinstance(expected, kind))
-    prepare = CHECKS[check].prepare
-    return expected if prepare is None else prepare(expected)
-
-
-EXPECTED_TYPES: Final[Mapping[str, Any]] = {
-    "length": int,
-    "keys": tuple,
-    "same as": object,
-    "set items": (set, frozenset),
-    "set order": tuple,
-    "unseen end": (str, type(None)),
-}
-
-
-def _require(holds: bool) -> None:
-    if not holds:
-        raise ValueError("a value that it does not compare with")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import enum
+import operator
 import types
 import weakref
 from collections.abc import Iterable, Mapping
@@ -33,6 +34,8 @@ ROOTS: Final = ("argument", "function", "object", "module")
 STORED_STEPS: Final = frozenset(ACCESSORS) - {"memory", "layout", "subclasses"}
 """Steps that a file may have: no other code than CPython's runs when they are taken."""
 STEPS_OF_ITERATORS: Final = frozenset({"upcoming", "has upcoming", "leaf", "form"})
+STEPS_TO_ASK: Final = (*STEPS_OF_ITERATORS, "getattr", "call")
+"""Steps of which only what they start from tells whether they run code of the program."""
 DEPTH: Final = 200
 """Steps of one access path, at most."""
 FURTHEST: Final = 10_000
@@ -243,51 +246,89 @@ class TableReader(ValueReader):
         self._sought: set[Any] = set()
         self._metas: list[TensorMeta | None] = [None] * len(self._meta_rows)
         self.lines = [_line(row) for row in part_of(data, "lines", list)]
-        self.sources: list[Source] = []
-        self._read_sources(part_of(data, "sources", list), part_of(data, "steps", list))
+        self.paths = _checked_paths(part_of(data, "sources", list))
+        """Two numbers for each access path: that which it goes on from, -1 for none, and its last step."""
+        self.sources: list[Source | None] = [None] * (len(self.paths) // 2)
+        """The access paths that something has asked for."""
+        self._depths: list[int] = [0] * len(self.sources)
+        self._step_rows = part_of(data, "steps", list)
+        self._steps: list[tuple[str, Any] | None] = [None] * len(self._step_rows)
+        self._roots: dict[int, Source] = {}
+        self._refuse_code()
         self.sizes = SizeReader(part_of(data, "symbols", list), self.source, self.resolve)
 
     def source(self, place: Any) -> Source:
-        """The access path with a number. Raises BadFile."""
+        """The access path with a number. Raises BadFile, and Unfit if it starts at an object that is not here."""
         if type(place) is not int or not 0 <= place < len(self.sources):
             raise BadFile(f"no access path {place!r}")
-        return self.sources[place]
-
-    def _read_sources(self, rows: list[Any], steps: list[Any]) -> None:
-        """Read all access paths: each is a step from one before it. Raises Unfit if one starts at an object that is not
-        here.
-        """
-        paths, depths = self.sources, list[int]()
-        add_path, add_depth = paths.append, depths.append
-        step_of: list[tuple[str, Any] | None] = [None] * len(steps)
-        for base, number in numbers(rows, 2):
-            if not 0 <= number < len(step_of) or not -1 <= base < len(paths):
-                raise BadFile(f"an access path goes on from {base!r} by {number!r}")
-            step = step_of[number]
-            if step is None:
-                step = step_of[number] = self._step(steps[number])
-            accessor, key = step
-            if base < 0 or accessor in ROOTS:
-                if base >= 0 or accessor not in ROOTS:
-                    raise BadFile(f"an access path by {accessor!r}")
-                add_path(self._root(accessor, key))
-                add_depth(0)
-                continue
-            depth = depths[base] + 1
+        source = self.sources[place]
+        if source is not None:
+            return source
+        missing: list[int] = []
+        while place >= 0 and self.sources[place] is None:
+            missing.append(place)
+            place = self.paths[2 * place]
+        base = None if place < 0 else self.sources[place]
+        depth = 0 if place < 0 else self._depths[place] + 1
+        for number in reversed(missing):
             if depth > DEPTH:
                 raise BadFile("an access path without end")
-            add_depth(depth)
-            add_path(paths[base].child(accessor, key))
-            if accessor in STEPS_TO_ASK:
-                self._require_harmless(paths[base], accessor, key)
+            base = self.sources[number] = self._further(base, self.paths[2 * number + 1], number)
+            self._depths[number] = depth
+            depth += 1
+        assert base is not None
+        return base
 
-    def _step(self, row: Any) -> tuple[str, Any]:
-        accessor, key = _row(row, 2)
+    def _further(self, base: Source | None, number: int, place: int) -> Source:
+        """The access path `place`, by the step with a number."""
+        accessor, key = self._step(number)
+        if (base is None) is not (accessor in ROOTS):
+            raise BadFile(f"an access path by {accessor!r}")
+        if base is None:
+            return self._roots[number]
+        if accessor == "item of":
+            if key >= place:
+                raise BadFile("an access path with a key behind it")
+            key = self.source(key)
+        if accessor in STEPS_TO_ASK:
+            self._require_harmless(base, accessor, key)
+        return base.child(accessor, key)
+
+    def all_steps(self) -> list[Any]:
+        """The steps of access paths, as pairs: the number of the path that gives it is the key of an "item of"."""
+        for number in range(len(self._steps)):
+            self._step(number)
+        return self._steps
+
+    def _refuse_code(self) -> None:
+        """Refuse access paths with steps that would run code of the program. Raises BadFile, and Unfit."""
+        rows = enumerate(self._step_rows)
+        asked = {number for number, row in rows if type(row) is list and len(row) == 2 and row[0] in STEPS_TO_ASK}
+        if asked:
+            for place, number in enumerate(self.paths[1::2]):
+                if number in asked:
+                    self.source(place)
+
+    def _step(self, number: int) -> tuple[str, Any]:
+        if number >= len(self._steps):
+            raise BadFile(f"an access path goes on by {number!r}")
+        step = self._steps[number]
+        if step is None:
+            step = self._steps[number] = self._read_step(number)
+        return step
+
+    def _read_step(self, number: int) -> tuple[str, Any]:
+        accessor, key = _row(self._step_rows[number], 2)
         if type(accessor) is not str or accessor not in STORED_STEPS:
             raise BadFile(f"an access path by {accessor!r}")
         if accessor in ROOTS:
+            root = self._roots[number] = self._root(accessor, key)
+            return accessor, root.key
+        if accessor == "item of":
+            if type(key) is not int or key < 0:
+                raise BadFile(f"no access path {key!r}")
             return accessor, key
-        key = self.source(key) if accessor == "item of" else self.value(key)
+        key = self.value(key)
         if (accessor in TEXT_KEYS and type(key) is not str) or (accessor in INT_KEYS and type(key) is not int):
             raise BadFile(f"{key!r} for {accessor!r}")
         try:
@@ -430,8 +471,6 @@ TEXT_KEYS: Final = frozenset({"class attribute", "getattr"})
 INT_KEYS: Final = frozenset(
     {"cell", "index", "key", "deque item", "size", "stride", "upcoming", "has upcoming", "leaf"}
 )
-STEPS_TO_ASK: Final = STEPS_OF_ITERATORS | {"getattr", "call"}
-"""Steps of which only what they start from tells whether they run code of the program."""
 C_METHOD: Final = types.WrapperDescriptorType
 
 
@@ -493,12 +532,14 @@ def _check_facts(facts: list[Any]) -> None:
         raise BadFile("a meta that is none")
 
 
-def numbers(rows: list[Any], length: int) -> Iterable[tuple[int, ...]]:
-    """A list of numbers as rows of this length. Raises BadFile for anything else."""
-    if len(rows) % length or not set(map(type, rows)) <= {int}:
-        raise BadFile("a row of another length")
-    columns = iter(rows)
-    return zip(*[columns] * length, strict=True)
+def _checked_paths(rows: list[Any]) -> list[int]:
+    """The table of access paths. Raises BadFile unless each goes on from one before it."""
+    if len(rows) % 2 or not set(map(type, rows)) <= {int}:
+        raise BadFile("an access path that is none")
+    bases, steps = rows[::2], rows[1::2]
+    if rows and (min(bases) < -1 or min(steps) < 0 or not all(map(operator.lt, bases, range(len(bases))))):
+        raise BadFile("an access path goes on from none")
+    return rows
 
 
 def _row(row: Any, length: int) -> list[Any]:

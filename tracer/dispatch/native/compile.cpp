@@ -1,71 +1,16 @@
 // Compiles guards and inputs, which are Python objects, to the nodes, tests and steps of a program.
+#include <optional>
 #include <unordered_map>
 
 #include "guard_program.h"
+#include "tables.h"
 
 namespace bytegraph {
 namespace {
 
-// The numbers of the rows of one Python table. The extension was built with those in `rows`; a row of the live table
-// that is not among them, or has another number, has no code here and is refused.
-class Numbers {
- public:
-  template <size_t count>
-  Numbers(const char* module, const char* table, const NamedNumber (&rows)[count])
-      : module_(module), table_(table), rows_(rows), count_(count) {}
-
-  // -1 with a Python error if there is no such row.
-  long operator[](PyObject* name) {
-    if (!by_name_ && !(by_name_ = PyDict_New())) return -1;
-    PyObject* number = PyDict_GetItemWithError(by_name_, name);
-    if (number) return PyLong_AsLong(number);
-    return PyErr_Occurred() ? -1 : look_up(name);
-  }
-
- private:
-  long look_up(PyObject* name) {
-    Object module(PyImport_ImportModule(module_));
-    Object table(module ? PyObject_GetAttrString(module.get(), table_) : nullptr);
-    if (!table) return -1;
-    Object row(PyObject_GetItem(table.get(), name));
-    if (!row) {
-      if (PyErr_ExceptionMatches(PyExc_KeyError)) {
-        PyErr_Format(PyExc_ValueError, "%R is not in %s.%s", name, module_, table_);
-      }
-      return -1;
-    }
-    Object number(PyObject_GetAttrString(row.get(), "number"));
-    if (!number) return -1;
-    long value = PyLong_AsLong(number.get());
-    if (value == -1 && PyErr_Occurred()) return -1;
-    if (!has_code(name, value)) {
-      PyErr_Format(PyExc_ValueError,
-                   "%s.%s[%R] has the number %ld, for which the native guard program has no code: write its case in "
-                   "tracer/dispatch/native and build the extensions again",
-                   module_, table_, name, value);
-      return -1;
-    }
-    return PyDict_SetItem(by_name_, name, number.get()) < 0 ? -1 : value;
-  }
-
-  bool has_code(PyObject* name, long number) const {
-    for (size_t i = 0; PyUnicode_Check(name) && i < count_; ++i) {
-      if (PyUnicode_CompareWithASCIIString(name, rows_[i].name) == 0) return rows_[i].number == number;
-    }
-    return false;
-  }
-
-  const char *module_, *table_;
-  const NamedNumber* rows_;
-  size_t count_;
-  PyObject* by_name_ = nullptr;  // rows that were looked up and have code
-};
-
-Numbers accesses("tracer.guards.source", "ACCESSORS", access_numbers);
-Numbers checks("tracer.guards.checks", "CHECKS", check_numbers);
-Numbers operations("tracer.guards.checks", "OPERATIONS", operation_numbers);
-
 PyObject* interned(const char* text) { return PyUnicode_InternFromString(text); }
+
+constexpr int most_steps = 200;  // of one access path of tables
 
 struct Names {
   PyObject *base, *accessor, *key, *object;
@@ -101,13 +46,11 @@ class Compiler {
  public:
   Compiler(GuardProgram& program, PyObject* parameters) : program_(program), parameters_(parameters) {}
 
+  // Compiles guards and inputs that are sequences of Python objects.
   bool compile() {
-    program_.anchors_.resize(2);
-    program_.anchors_[call_scope].node = program_.anchors_[static_scope].node = none;
     PyObject *rows = program_.rows_.get(), *inputs = program_.inputs_.get();
     by_source_.reserve(PyTuple_GET_SIZE(rows) + PyTuple_GET_SIZE(inputs));
-    program_.nodes_.reserve(PyTuple_GET_SIZE(rows) * 2);
-    program_.tests_.reserve(PyTuple_GET_SIZE(rows) * 2);
+    begin(PyTuple_GET_SIZE(rows));
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(rows); ++i) {
       if (!add_row(PyTuple_GET_ITEM(rows, i))) return false;
     }
@@ -116,13 +59,46 @@ class Compiler {
       input_nodes.push_back(node_of(PyTuple_GET_ITEM(inputs, i)));
       if (input_nodes.back() == none) return false;
     }
-    place_nodes();
-    for (uint32_t node : input_nodes) program_.input_places_.push_back({at(node).scope, at(node).slot});
-    return true;
+    return end(input_nodes);
+  }
+
+  // Compiles guards and inputs that are numbers in tables.
+  bool compile(PyObject* tuple) {
+    if (!tables_.read(tuple)) return false;
+    by_number_.assign(PyList_GET_SIZE(tables_.paths) / 2, none);
+    prepared_.resize(PyList_GET_SIZE(tables_.facts));
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(tables_.sources); ++i) {
+      PyObject* source = PyList_GET_ITEM(tables_.sources, i);
+      if (source != Py_None) numbers_.emplace(source, i);
+    }
+    Py_ssize_t count = PyList_GET_SIZE(tables_.rows);
+    begin(count / 3);
+    for (Py_ssize_t i = 0; i < count; i += 3) {
+      if (!add_numbered_row(i)) return false;
+    }
+    std::vector<uint32_t> input_nodes;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(tables_.inputs); ++i) {
+      input_nodes.push_back(node_numbered(number_at(tables_.inputs, i, 0, by_number_.size()), 0));
+      if (input_nodes.back() == none) return false;
+    }
+    return end(input_nodes);
   }
 
  private:
   Node& at(uint32_t index) { return program_.nodes_[index]; }
+
+  void begin(Py_ssize_t rows) {
+    program_.anchors_.resize(2);
+    program_.anchors_[call_scope].node = program_.anchors_[static_scope].node = none;
+    program_.nodes_.reserve(rows * 2);
+    program_.tests_.reserve(rows * 2);
+  }
+
+  bool end(const std::vector<uint32_t>& input_nodes) {
+    place_nodes();
+    for (uint32_t node : input_nodes) program_.input_places_.push_back({at(node).scope, at(node).slot});
+    return true;
+  }
 
   // Nodes ------------------------------------------------------------------------------------------
 
@@ -130,6 +106,8 @@ class Compiler {
   uint32_t node_of(PyObject* source) {
     auto place = by_source_.find(source);
     if (place != by_source_.end()) return place->second;
+    auto number = numbers_.find(source);
+    if (number != numbers_.end()) return node_numbered(number->second, 0);
     if (Py_EnterRecursiveCall(" while an access path is compiled")) return none;
     uint32_t node = new_node(source);
     Py_LeaveRecursiveCall();
@@ -140,25 +118,56 @@ class Compiler {
     Object base(PyObject_GetAttr(source, names().base)), accessor(PyObject_GetAttr(source, names().accessor));
     Object key(PyObject_GetAttr(source, names().key));
     if (!base || !accessor || !key) return none;
-    long number = accesses[accessor.get()];
-    if (number < 0) return none;
     Node node{};
-    node.access = static_cast<Access>(number);
     node.key = key.get();  // borrowed: it lives as long as its source
-    if (traits(node.access).is_root != (base.get() == Py_None)) {
-      PyErr_Format(PyExc_ValueError, "an access path cannot %s with %R", base.get() == Py_None ? "start" : "go on",
-                   accessor.get());
-      return none;
-    }
+    if (!read_access(node, accessor.get(), base.get() == Py_None)) return none;
     if (base.get() != Py_None && (node.base = node_of(base.get())) == none) return none;
+    if (node.access == Access::item_of && (node.other = node_of(node.key)) == none) return none;
     if (!read_key(node)) return none;
-    uint32_t index = add(node);
+    uint32_t index = added(node);
     by_source_.emplace(source, index);
     return index;
   }
 
+  // The node of the access path with a number, which is `depth` steps before one that was asked for.
+  uint32_t node_numbered(Py_ssize_t number, int depth) {
+    if (number < 0) return none;
+    if (by_number_[number] != none) return by_number_[number];
+    Py_ssize_t base = number_at(tables_.paths, 2 * number, -1, number);
+    Py_ssize_t step = number_at(tables_.paths, 2 * number + 1, 0, PyList_GET_SIZE(tables_.steps));
+    if (base < -1 || step < 0) return none;
+    PyObject* pair = PyList_GET_ITEM(tables_.steps, step);
+    if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2 || depth > most_steps) {
+      PyErr_Format(PyExc_ValueError, "an access path that is none: %R", pair);
+      return none;
+    }
+    Node node{};
+    node.key = PyTuple_GET_ITEM(pair, 1);
+    if (!read_access(node, PyTuple_GET_ITEM(pair, 0), base < 0)) return none;
+    if (base >= 0 && (node.base = node_numbered(base, depth + 1)) == none) return none;
+    if (node.access == Access::item_of) {
+      Py_ssize_t key = PyLong_CheckExact(node.key) ? PyLong_AsSsize_t(node.key) : -1;
+      if (key < 0 || key >= number) {
+        PyErr_Format(PyExc_ValueError, "the key of an access path that is none: %R", node.key);
+        return none;
+      }
+      if ((node.other = node_numbered(key, depth + 1)) == none) return none;
+    }
+    if (!read_key(node)) return none;
+    return by_number_[number] = added(node);
+  }
+
+  bool read_access(Node& node, PyObject* accessor, bool starts) {
+    long number = accesses[accessor];
+    if (number < 0) return false;
+    node.access = static_cast<Access>(number);
+    if (traits(node.access).is_root == starts) return true;
+    PyErr_Format(PyExc_ValueError, "an access path cannot %s with %R", starts ? "start" : "go on", accessor);
+    return false;
+  }
+
   bool read_key(Node& node) {
-    if (node.access == Access::item_of) return (node.other = node_of(node.key)) != none;
+    if (node.access == Access::item_of) return true;
     if (traits(node.access).has_int_key) {
       node.index = PyLong_AsSsize_t(node.key);
       return !PyErr_Occurred();
@@ -176,6 +185,20 @@ class Compiler {
       return static_cast<bool>(target);
     }
     return true;
+  }
+
+  uint32_t added(const Node& node) { return node.access == Access::dict ? dict_of(node.base) : add(node); }
+
+  // The node for the dictionary of an instance: one, whoever asks for it.
+  uint32_t dict_of(uint32_t base) {
+    for (uint32_t child = at(base).first_child; child != none; child = at(child).next_sibling) {
+      if (at(child).access == Access::dict) return child;
+    }
+    Node node{};
+    node.access = Access::dict;
+    node.base = base;
+    node.key = Py_None;
+    return add(node);
   }
 
   uint32_t add(const Node& node) {
@@ -209,55 +232,98 @@ class Compiler {
       PyErr_Format(PyExc_TypeError, "not a Guard: %R", row);
       return false;
     }
-    PyObject *source = PyTuple_GET_ITEM(row, 0), *expected = PyTuple_GET_ITEM(row, 2);
+    PyObject* source = PyTuple_GET_ITEM(row, 0);
     long number = checks[PyTuple_GET_ITEM(row, 1)];
     if (number < 0) return false;
-    switch (static_cast<Check>(number)) {
-      case Check::type: return add_test(source, Test::type, expected);
-      case Check::same_object: return add_test(source, Test::same_object, expected);
-      case Check::equal: return add_test(source, Test::equal, expected);
-      case Check::tensor: return add_test(source, Test::tensor, expected);
-      case Check::length: return add_test(source, Test::length, expected);
-      case Check::keys: return add_test(source, Test::keys, expected);
-      case Check::absent: return add_test(source, Test::absent, expected);
-      case Check::present: return add_test(source, Test::present, expected);
-      case Check::set_items: return add_test(source, Test::set_items, expected);
-      case Check::set_order: return add_test(source, Test::set_order, expected);
-      case Check::same_as: return add_comparison(source, expected, true);
-      case Check::not_same_as: return add_comparison(source, expected, false);
-      case Check::no_hooks: return add_hook_tests(source);
+    auto check = static_cast<Check>(number);
+    uint32_t node = has_source(check) ? node_of(source) : none;
+    return (node != none || !has_source(check)) && add_guard(check, node, PyTuple_GET_ITEM(row, 2));
+  }
+
+  // The guard whose numbers begin at a place of the table: of its access path, -1 for none, and of what it expects.
+  bool add_numbered_row(Py_ssize_t place) {
+    Py_ssize_t path = number_at(tables_.rows, place, -1, by_number_.size());
+    Py_ssize_t fact = number_at(tables_.rows, place + 1, 0, PyList_GET_SIZE(tables_.facts));
+    if (path < -1 || fact < 0) return false;
+    PyObject* pair = PyList_GET_ITEM(tables_.facts, fact);
+    if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
+      PyErr_Format(PyExc_TypeError, "not a check and what it expects: %R", pair);
+      return false;
+    }
+    long number = checks[PyTuple_GET_ITEM(pair, 0)];
+    if (number < 0) return false;
+    auto check = static_cast<Check>(number);
+    if (has_source(check) != (path >= 0)) {
+      PyErr_Format(PyExc_ValueError, "a guard %R of another source", PyTuple_GET_ITEM(pair, 0));
+      return false;
+    }
+    uint32_t node = path < 0 ? none : node_numbered(path, 0);
+    if (path >= 0 && node == none) return false;
+    std::optional<NodeTest>& prepared = prepared_[fact];
+    if (prepared) return add_test(node, *prepared);
+    if (!add_guard(check, node, PyTuple_GET_ITEM(pair, 1))) return false;
+    if (is_one_test(check)) {
+      prepared = program_.tests_.back();
+      prepared->next = none;
+    }
+    return true;
+  }
+
+  static bool has_source(Check check) {
+    return check != Check::expression && check != Check::state && check != Check::aliasing;
+  }
+
+  // Whether a guard is one test of one node.
+  static bool is_one_test(Check check) {
+    return has_source(check) && check != Check::same_as && check != Check::not_same_as && check != Check::no_hooks &&
+           check != Check::unseen_end;
+  }
+
+  bool add_guard(Check check, uint32_t node, PyObject* expected) {
+    switch (check) {
+      case Check::type: return add_test(node, Test::type, expected);
+      case Check::same_object: return add_test(node, Test::same_object, expected);
+      case Check::equal: return add_test(node, Test::equal, expected);
+      case Check::tensor: return add_test(node, Test::tensor, expected);
+      case Check::length: return add_test(node, Test::length, expected);
+      case Check::keys: return add_test(node, Test::keys, expected);
+      case Check::absent: return add_test(node, Test::absent, expected);
+      case Check::present: return add_test(node, Test::present, expected);
+      case Check::set_items: return add_test(node, Test::set_items, expected);
+      case Check::set_order: return add_test(node, Test::set_order, expected);
+      case Check::same_as: return add_comparison(node, expected, true);
+      case Check::not_same_as: return add_comparison(node, expected, false);
+      case Check::no_hooks: return add_hook_tests(node);
       case Check::expression: return add_condition(expected);
       case Check::state: return add_state(expected);
       case Check::aliasing: return add_aliasing(expected);
-      case Check::unseen_end: return add_let_go(source, expected);
+      case Check::unseen_end: return add_let_go(node, expected);
     }
     return false;  // not reached: every check has its case
   }
 
-  bool add_comparison(PyObject* left, PyObject* right, bool same) {
-    uint32_t left_node = node_of(left);
-    uint32_t right_node = left_node == none ? none : node_of(right);
+  bool add_comparison(uint32_t left, PyObject* right, bool same) {
+    uint32_t right_node = node_of(right);
     if (right_node == none) return false;
-    program_.comparisons_.push_back({left_node, right_node, same});
+    program_.comparisons_.push_back({left, right_node, same});
     return true;
-  }
-
-  bool add_test(PyObject* source, Test kind, PyObject* expected) {
-    uint32_t node = node_of(source);
-    return node != none && add_test(node, kind, expected);
   }
 
   bool add_test(uint32_t index, Test kind, PyObject* expected) {
     NodeTest test{};
     test.test = kind;
     test.expected = expected;
-    if (!prepare(test)) return false;
+    return prepare(test) && add_test(index, test);
+  }
+
+  bool add_test(uint32_t index, const NodeTest& test) {
+    PyObject* expected = test.expected;
     uint32_t place = program_.tests_.size();
     program_.tests_.push_back(test);
     Node& node = at(index);
     (node.first_test == none ? node.first_test : program_.tests_[node.last_test].next) = place;
     node.last_test = place;
-    switch (kind) {
+    switch (test.test) {
       case Test::type: node.typed = true; break;
       case Test::same_object: node.is_known = true; break;
       case Test::tensor: node.is_tensor = true; break;
@@ -336,11 +402,9 @@ class Compiler {
   }
 
   // "no hooks": the four tables of the instance are empty, and so are those that concern all modules.
-  bool add_hook_tests(PyObject* source) {
+  bool add_hook_tests(uint32_t module) {
     static PyObject* tables[4];
-    Object dict_source(PyObject_CallMethod(source, "child", "s", "dict"));
-    uint32_t dict = dict_source ? node_of(dict_source.get()) : none;
-    if (dict == none) return false;
+    uint32_t dict = dict_of(module);
     for (size_t i = 0; i < 4; ++i) {
       if (!tables[i]) tables[i] = interned(hook_tables[i]);
       Node node{};
@@ -407,10 +471,9 @@ class Compiler {
     return true;
   }
 
-  bool add_let_go(PyObject* source, PyObject* key) {
-    uint32_t node = node_of(source);
-    if (node != none) program_.let_go_.push_back({node, key == Py_None ? nullptr : key});
-    return node != none;
+  bool add_let_go(uint32_t node, PyObject* key) {
+    program_.let_go_.push_back({node, key == Py_None ? nullptr : key});
+    return true;
   }
 
   // Members, anchors and steps ---------------------------------------------------------------------
@@ -482,10 +545,21 @@ class Compiler {
   PyObject* parameters_;
   std::unordered_map<PyObject*, uint32_t> by_source_;
   Object checks_by_facts_;
+  Tables tables_{};
+  std::vector<uint32_t> by_number_;                   // the nodes of the access paths of the tables
+  std::vector<std::optional<NodeTest>> prepared_;     // by the number of what is compared
+  std::unordered_map<PyObject*, Py_ssize_t> numbers_;  // of access paths of the tables that are Python objects already
 };
 
 std::unique_ptr<GuardProgram> GuardProgram::make(PyObject* rows, PyObject* inputs, PyObject* parameters) {
   auto program = std::make_unique<GuardProgram>();
+  Object tables(PyList_Check(rows) ? nullptr : PyObject_GetAttrString(rows, "tables"));
+  if (tables) {
+    program->rows_ = std::move(tables);
+    if (!Compiler(*program, parameters).compile(program->rows_.get())) return nullptr;
+    return program;
+  }
+  PyErr_Clear();
   program->rows_ = Object(PySequence_Tuple(rows));
   program->inputs_ = program->rows_ ? Object(PySequence_Tuple(inputs)) : Object();
   if (!program->inputs_ || !Compiler(*program, parameters).compile()) return nullptr;

@@ -301,35 +301,57 @@ PyObject* call_bound(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   return finish(call_bound_once(self, args, count, nullptr));
 }
 
+void put_first(FrameCache* cache, PyObject* entry) {
+  cache->entries->reserve(cache->entries->size() + 1);  // may throw: before there is a reference to lose
+  cache->entries->insert(cache->entries->begin(), reinterpret_cast<Entry*>(Py_NewRef(entry)));
+}
+
 PyObject* add(PyObject* self, PyObject* object) {
   if (!PyObject_TypeCheck(object, entry_type)) return PyErr_Format(PyExc_TypeError, "not an Entry: %R", object);
   FrameCache* cache = as_cache(self);
   auto* entry = reinterpret_cast<Entry*>(object);
   if (entry->native) return PyErr_Format(PyExc_ValueError, "an entry belongs to one cache: %R", object);
   if (!prepare_entry(entry, cache->signature->names())) return nullptr;
-  cache->entries->reserve(cache->entries->size() + 1);  // may throw: before there is a reference to lose
-  cache->entries->insert(cache->entries->begin(), reinterpret_cast<Entry*>(Py_NewRef(object)));
+  put_first(cache, object);
   Py_RETURN_NONE;
 }
 
-PyObject* add_if_fits(PyObject* self, PyObject* const* args, Py_ssize_t count) {
-  FrameCache* cache = as_cache(self);
+// The values of an entry's inputs if its guards, which are compiled, hold for a call whose function and parameters'
+// values follow the entry in `args`; None if not.
+Object inputs_for(FrameCache* cache, PyObject* const* args, Py_ssize_t count, const char* name) {
   if (count < 2 || !PyObject_TypeCheck(args[0], entry_type) ||
       count != static_cast<Py_ssize_t>(cache->signature->size()) + 2) {
-    return PyErr_Format(PyExc_TypeError, "add_if_fits takes an entry, the function and its %zu parameters' values",
-                        cache->signature->size());
+    PyErr_Format(PyExc_TypeError, "%s takes an entry, the function and its %zu parameters' values", name,
+                 cache->signature->size());
+    return Object();
   }
   auto* entry = reinterpret_cast<Entry*>(args[0]);
-  if (entry->native) return PyErr_Format(PyExc_ValueError, "an entry belongs to one cache: %R", args[0]);
-  if (cache->owns_arguments && entry->arguments_are_held) Py_RETURN_FALSE;
-  if (!prepare_entry(entry, cache->signature->names())) return nullptr;
+  if (entry->native) {
+    PyErr_Format(PyExc_ValueError, "an entry belongs to one cache: %R", args[0]);
+    return Object();
+  }
+  if (cache->owns_arguments && entry->arguments_are_held) return Object::borrow(Py_None);
+  if (!prepare_entry(entry, cache->signature->names())) return Object();
   std::vector<Object> owned;
-  SmallArray<PyObject*, 32> arguments(entry->native->input_count());
+  size_t inputs = entry->native->input_count();
+  SmallArray<PyObject*, 32> arguments(inputs);
   Verdict verdict = entry->native->run({args[1], args + 2}, arguments.data(), owned);
-  if (verdict == Verdict::error) return nullptr;
-  if (verdict == Verdict::fails) Py_RETURN_FALSE;
-  cache->entries->reserve(cache->entries->size() + 1);
-  cache->entries->insert(cache->entries->begin(), reinterpret_cast<Entry*>(Py_NewRef(args[0])));
+  if (verdict == Verdict::error) return Object();
+  if (verdict == Verdict::fails) return Object::borrow(Py_None);
+  Object values(PyTuple_New(inputs));
+  for (size_t i = 0; values && i < inputs; ++i) PyTuple_SET_ITEM(values.get(), i, Py_NewRef(arguments.data()[i]));
+  return values;
+}
+
+PyObject* inputs_if_fits(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+  return inputs_for(as_cache(self), args, count, "inputs_if_fits").release();
+}
+
+PyObject* add_if_fits(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+  Object values = inputs_for(as_cache(self), args, count, "add_if_fits");
+  if (!values) return nullptr;
+  if (values.get() == Py_None) Py_RETURN_FALSE;
+  put_first(as_cache(self), args[0]);
   Py_RETURN_TRUE;
 }
 
@@ -345,6 +367,21 @@ PyObject* fits(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   SmallArray<PyObject*, 32> arguments(entry->native->input_count());
   Verdict verdict = entry->native->run({args[1], args + 2}, arguments.data(), owned);
   return verdict == Verdict::error ? nullptr : PyBool_FromLong(verdict == Verdict::holds);
+}
+
+PyObject* adopt(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+  if (count != 2 || !PyObject_TypeCheck(args[0], entry_type) || !PyObject_TypeCheck(args[1], entry_type)) {
+    PyErr_SetString(PyExc_TypeError, "adopt takes two entries");
+    return nullptr;
+  }
+  auto *entry = reinterpret_cast<Entry*>(args[0]), *checked = reinterpret_cast<Entry*>(args[1]);
+  if (entry->native || !checked->native || entry->guards != checked->guards || entry->inputs != checked->inputs) {
+    PyErr_SetString(PyExc_ValueError, "the guards that hold are those of another entry");
+    return nullptr;
+  }
+  std::swap(entry->native, checked->native);
+  put_first(as_cache(self), args[0]);
+  Py_RETURN_NONE;
 }
 
 PyObject* remove_entry(PyObject* self, PyObject* object) {
@@ -460,6 +497,10 @@ PyMethodDef methods[] = {
     {"add_if_fits", method<add_if_fits>(), METH_FASTCALL,
      "add_if_fits(entry, function, *values): `add` it if its guards hold for a call, and say whether they do"},
     {"fits", method<fits>(), METH_FASTCALL, "fits(entry, function, *values): whether its guards hold for a call"},
+    {"inputs_if_fits", method<inputs_if_fits>(), METH_FASTCALL,
+     "inputs_if_fits(entry, function, *values): compile its guards; the values of its inputs if they hold, else None"},
+    {"adopt", method<adopt>(), METH_FASTCALL,
+     "adopt(entry, checked): `add` an entry with the guards of another one, which `inputs_if_fits` has compiled"},
     {"remove", method<remove_entry>(), METH_O, "remove(entry) -> whether the cache had it"},
     {"clear", method<clear_entries>(), METH_NOARGS, "drop all entries, and forget that the limit was reached"},
     {"call_bound", method<call_bound>(), METH_FASTCALL,
