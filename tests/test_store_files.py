@@ -49,7 +49,7 @@ DAMAGES = {
     "one bit": lambda text: text[:-20] + bytes([text[-20] ^ 1]) + text[-19:],
     "foreign": lambda text: b"\x89PNG\r\n" + text,
     "pickle": lambda text: b"\x80\x04cos\nsystem\n(S'true'\ntR.",
-    "other version": lambda text: text.replace(b"capture 3", b"capture 1", 1),
+    "other version": lambda text: text.replace(b"capture 4", b"capture 1", 1),
 }
 
 

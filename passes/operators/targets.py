@@ -47,6 +47,7 @@ NAMESPACES: Final = (
     "torch._C._sparse",
 )
 VARIABLE: Final = torch._C._VariableFunctions  # pyright: ignore[reportAttributeAccessIssue]
+HIDDEN: Final = "torch._VF"
 FUNCTIONAL: Final = "torch.nn.functional"
 FORBIDDEN: Final = frozenset(("from_file", "save", "load", "_print", "set_data"))
 # Operators of the interpreter, of debuggers and profilers, and of inductor's programs, which believe where memory is.
@@ -68,10 +69,10 @@ def _functions_of_c() -> dict[str, Any]:
             value = _function_of_namespace(name, attribute)
             if value is not None:
                 functions[f"{name}.{attribute}"] = value
-    for attribute in dir(VARIABLE):  # what a few of torch's Python functions stand before
-        value = getattr(VARIABLE, attribute)
-        if type(value) is type(len) and attribute not in FORBIDDEN and not attribute.startswith("_"):
-            functions.setdefault(f"torch._VF.{attribute}", value)
+    for attribute in dir(VARIABLE):
+        value = _function_of_variables(attribute)
+        if value is not None:
+            functions[f"{HIDDEN}.{attribute}"] = value
     return functions
 
 
@@ -81,6 +82,14 @@ def _function_of_namespace(namespace: str, attribute: str) -> Any:
     if type(value) is not type(len) or attribute in FORBIDDEN:
         return None
     return value if namespace != "torch" or hasattr(VARIABLE, attribute) else None
+
+
+def _function_of_variables(attribute: str) -> Any:
+    """A function of C that one of torch's Python functions may stand before; None for whatever else has that name."""
+    if attribute.startswith("_") or attribute in FORBIDDEN:
+        return None
+    value = getattr(VARIABLE, attribute, None)
+    return value if type(value) is type(len) else None
 
 
 @cache
@@ -161,7 +170,11 @@ def target_of(op: str, name: str) -> Any:
     if name.startswith("torch.ops."):
         return _operator(name)
     namespace, _, attribute = name.rpartition(".")
-    target = NAMED.get(name) or (_function_of_namespace(namespace, attribute) if namespace in NAMESPACES else None)
+    target = NAMED.get(name)
+    if namespace in NAMESPACES:
+        target = target or _function_of_namespace(namespace, attribute)
+    elif namespace == HIDDEN:
+        target = _function_of_variables(attribute)
     if target is None:  # asking torch for the others takes a while
         target = _functions_of_c().get(name) or _functions().get(name)
     if target is None:

@@ -23,7 +23,7 @@ from tracer.options import Options
 from tracer.store.errors import Unstorable
 from tracer.version import VERSION
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """The version of the format; files of another one are other captures' files."""
 
 OWN_PACKAGES: Final = ("tracer", "passes", "backends")

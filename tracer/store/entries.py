@@ -22,7 +22,7 @@ from tracer.output.graph_errors import FailedBefore
 from tracer.output.program import ResidualProgram, let_replace
 from tracer.store.branches import read_branch, read_break, write_branch, write_break
 from tracer.store.errors import BadFile, Unstorable, part_of
-from tracer.store.graphs import GraphWriter, StoredGraph, is_name
+from tracer.store.graphs import GraphWriter, StoredGraph, are_plain_names, is_name
 from tracer.store.guards import StoredGuards, write_guards
 from tracer.store.named import is_named, is_passed, names_of, objects_in
 from tracer.store.paths import TableReader, TableWriter, written_code
@@ -245,7 +245,8 @@ class LoadedEntry:
         parameters = part_of(facts, "parameters", list)
         constants = part_of(facts, "constants", dict)
         name = facts.get("name")
-        if not all(map(is_name, (name, *parameters, *constants))) or len(parameters) != len(self.inputs):
+        are_plain = is_name(name) and are_plain_names(parameters) and are_plain_names([*constants])
+        if not are_plain or len(parameters) != len(self.inputs):
             raise BadFile("a program whose names are none")
         if not all(type(row) is list and row for row in constants.values()):
             raise BadFile("a constant that is none")

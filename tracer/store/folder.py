@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from tracer.store.errors import BadFile
 
 SUFFIX: Final = ".capture"
-MAGIC: Final = "bytegraph-capture 3"
+MAGIC: Final = "bytegraph-capture 4"
 SIZE_VARIABLE: Final = "BYTEGRAPH_CACHE_SIZE"
 SIZE_LIMIT: Final = 1 << 30
 """Bytes that a folder may take, unless the environment says otherwise."""

@@ -81,19 +81,21 @@ def is_name(name: Any) -> bool:
     )
 
 
+KEYWORDS: Final = frozenset(keyword.kwlist)
 _NAMES: Final = re.compile(r"(?!__)[A-Za-z_]\w*(,(?!__)[A-Za-z_]\w*)*", re.ASCII)
 
 
 def are_names(names: list[Any]) -> bool:
     """Whether all of these are different identifiers that a generated program may use."""
+    return are_plain_names(names) and len(set(names)) == len(names)
+
+
+def are_plain_names(names: list[Any]) -> bool:
+    """Whether all of these are identifiers that a generated program may use."""
     if not names:
         return True
-    different = set(names) if set(map(type, names)) == {str} else set[str]()
-    return (
-        len(different) == len(names)
-        and different.isdisjoint(keyword.kwlist)
-        and _NAMES.fullmatch(",".join(names)) is not None
-    )
+    kinds = set(map(type, names))
+    return kinds == {str} and _NAMES.fullmatch(",".join(names)) is not None and not KEYWORDS.intersection(names)
 
 
 class GraphWriter:

@@ -25,7 +25,7 @@ from tracer.output.program import GRAPH
 from tracer.output.statements import Statement
 from tracer.store.content import LITERALS
 from tracer.store.errors import BadFile, Unstorable
-from tracer.store.graphs import is_name
+from tracer.store.graphs import are_plain_names, is_name
 from tracer.store.values import ValueReader, ValueWriter
 from tracer.values.iterators import advance
 
@@ -103,6 +103,9 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
 }
 """The statements and expressions of stored programs, and the parts of each."""
 
+CALL_OF_GRAPH: Final = "Graph"
+"""A call of the graph with the names of its arguments, which are many."""
+
 CALLED: Final = frozenset({"branch", "helper", "original", "restore", "failed"})
 """Kinds of constants that a program calls: the first word of each."""
 
@@ -163,8 +166,8 @@ class Program:
         self._note_reads(nodes)
         calls = [node.func for node in nodes if isinstance(node, ast.Call)]
         for node in nodes:
-            if isinstance(node, ast.Name) and node.id not in self.known:
-                return f"it reads {node.id}"
+            if not self.known.issuperset(_names_in(node)):
+                return f"it reads {node.id}"  # pyright: ignore[reportAttributeAccessIssue]
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and not _is_small(node.right):
                 return "it computes a power without end"
             if isinstance(node, ast.Attribute) and not self._may_name(node, calls):
@@ -188,11 +191,12 @@ class Program:
         return any(
             (isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load))
             or (isinstance(node, ast.Attribute) and node.attr in READING)
-            or (isinstance(node, ast.Name) and (node.id in self._read or self._kind(node) == "helper advance"))
+            or not self._read.isdisjoint(_names_in(node))
+            or self._kind(node) == "helper advance"
             for node in ast.walk(value)
         )
 
-    def _kind(self, node: ast.expr | None) -> str:
+    def _kind(self, node: ast.AST | None) -> str:
         return self.constants.get(node.id, "") if isinstance(node, ast.Name) else ""
 
     def _may_name(self, node: ast.Attribute, calls: list[ast.expr]) -> bool:
@@ -274,6 +278,10 @@ def _tree(node: ast.AST, values: ValueWriter) -> Any:
         raise Unstorable("a statement of the program", name)
     if isinstance(node, ast.Constant):
         return [name, values.value(node.value)]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == GRAPH and not node.keywords:
+        names = [argument.id for argument in node.args if isinstance(argument, ast.Name)]
+        if len(names) == len(node.args):
+            return [CALL_OF_GRAPH, names]
     return [name, *(_part(getattr(node, field), values) for field in fields)]
 
 
@@ -296,7 +304,12 @@ class StatementNodes(NamedTuple):
             for node in self.nodes
             if type(node) is ast.Call and isinstance(node.func, ast.Name) and node.func.id == GRAPH
         )
-        return [argument.id if isinstance(argument, ast.Name) else None for argument in call.args]
+        return [each for argument in call.args for each in (_names_in(argument) or [None])]
+
+
+def _names_in(node: ast.AST) -> list[str]:
+    """The names that a node stands for: one that is read from a file may be several arguments of a call."""
+    return node.id.split(", ") if isinstance(node, ast.Name) else []
 
 
 def read_statement(data: Any, program: Program, values: ValueReader) -> StatementNodes:
@@ -325,6 +338,8 @@ def _node(data: Any, values: ValueReader, depth: int, nodes: list[ast.AST]) -> a
     if type(data) is not list or not data or depth > DEPTH:
         raise BadFile("no part of a program")
     name, *parts = data
+    if name == CALL_OF_GRAPH:
+        return _call_of_graph(parts, nodes)
     fields = FIELDS.get(name) if type(name) is str else None
     if fields is None or len(fields) != len(parts):
         raise BadFile(f"no part of a program is called {name!r}")
@@ -341,6 +356,17 @@ def _node(data: Any, values: ValueReader, depth: int, nodes: list[ast.AST]) -> a
             node.lineno = 1  # which `ast.unparse` looks at
     nodes.append(node)
     return node
+
+
+def _call_of_graph(parts: list[Any], nodes: list[ast.AST]) -> ast.AST:
+    """A call of the graph, in which one name stands for all arguments, as they are spelled."""
+    if len(parts) != 1 or type(parts[0]) is not list or not are_plain_names(parts[0]):
+        raise BadFile("a call of a graph with other arguments than names")
+    names = ", ".join(parts[0])
+    arguments: list[ast.expr] = [ast.Name(names, WORDS["Load"])] if names else []  # type: ignore[arg-type]
+    call = ast.Call(ast.Name(GRAPH, WORDS["Load"]), arguments, [])  # type: ignore[arg-type]
+    nodes += [*arguments, call.func, call]
+    return call
 
 
 def _field(part: Any, values: ValueReader, depth: int, nodes: list[ast.AST]) -> Any:
@@ -362,7 +388,8 @@ def statement_of(statement: StatementNodes, comment: Any, origin: Any) -> Statem
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise BadFile(f"a program that is none: {error}") from None
     names = [node for node in statement.nodes if type(node) is ast.Name]
-    reads = tuple(name.id for name in names if isinstance(name.ctx, ast.Load) and name.id not in BUILTIN_NAMES)
+    read = (each for name in names if isinstance(name.ctx, ast.Load) for each in _names_in(name))
+    reads = tuple(name for name in read if name not in BUILTIN_NAMES)
     writes = tuple(name.id for name in names if isinstance(name.ctx, ast.Store))
     runs_graph = GRAPH in reads
     return Statement(text.replace("\n", "\n    "), reads, writes, comment, origin, runs_graph)

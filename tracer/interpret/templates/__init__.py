@@ -22,6 +22,7 @@ was not before. All that means interpretation.
 
     signature.py   the arguments of a call, and whether those of another are like them
     marks.py       where a trace stands when a call begins or ends
+    remains.py     what a call leaves behind, whatever its caller does with it
     blueprint.py   a template: what a call added, as far as it is known below its roots
     comparison.py  whether one call is a renaming of another
     fitting.py     whether live objects fit a template

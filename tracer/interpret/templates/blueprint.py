@@ -13,6 +13,7 @@ from tracer.guards.guard_set import Guard
 from tracer.guards.source import Source
 from tracer.interpret.input_names import input_name
 from tracer.interpret.templates.marks import Mark, Surroundings
+from tracer.interpret.templates.remains import Remains
 from tracer.interpret.templates.signature import AGAIN, KNOWN_BY_IDENTITY, NoTemplate, Token, is_plain_tensor
 from tracer.interpret.trace import Trace
 from tracer.values.base import LITERALS, MISSING, Lazy, Value
@@ -36,7 +37,7 @@ NODE_FACTS = frozenset((META, LINE, MODES, MODULE, PREDICTION, SOURCE))
 
 class CallRecord(NamedTuple):
     """A call that was interpreted: its arguments as they were when it began, where the trace stood before and after it,
-    what it saw of its caller, how often objects from outside had been changed, and what it returned.
+    what it saw of its caller, how often objects from outside had been changed, and what it left behind.
     """
 
     tokens: list[Token]
@@ -44,7 +45,7 @@ class CallRecord(NamedTuple):
     after: Mark
     seen: Surroundings
     changes: int
-    result: Item
+    left: Remains
 
 
 class NodeRow(NamedTuple):
@@ -87,7 +88,7 @@ class Template:
             self._follow(value.source)
         self.elsewhere = self._objects_elsewhere(trace)
         self.needs_module = self._follow_modules()
-        self._check_result(record.result, self._made_again(values))
+        self._check_result(record.left.result, self._made_again(values))
 
     def is_below(self, source: Source | None) -> bool:
         """Whether a path leads through a root."""

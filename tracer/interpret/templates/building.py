@@ -42,11 +42,12 @@ class Building:
         trace.predictions += template.predictions
         trace.turns += template.record.after.turns - template.record.before.turns
         trace.instantiated += 1
-        return self._item(template.record.result)
+        return self._item(template.record.left.result)
 
     def _meet_objects(self) -> None:
         """Values of the objects from outside, which the trace meets in the order in which the call would have."""
         trace, objects, paths = self.trace, self.fit.objects, self.fit.paths
+        touched = self.template.record.left.touched
         for value in self.template.met:
             self.items[id(value)] = trace.known[id(objects[value.source])]
         for value in self.template.new:
@@ -55,10 +56,10 @@ class Building:
                 raise TracerBug(f"{value!r} has {other!r} in its place")
             self.items[id(value)] = other
             if type(value) is TensorValue:
-                other.touched = value.touched
+                other.touched = id(value) in touched
         for pair in self.fit.pairing.roots:
-            if type(pair.value) is TensorValue:
-                pair.other.touched = pair.value.touched
+            if id(pair.value) in touched:
+                pair.other.touched = True
 
     def _add(self, row: NodeRow) -> None:
         trace, node, source = self.trace, row.node, row.source
@@ -113,7 +114,7 @@ class Building:
         root = value.root
         if root is not value:
             other.root = self._item(root)
-            if any(view is value for view in self.trace.views.get(id(root), ())):
+            if id(value) in self.template.record.left.views:
                 self.trace.views.setdefault(id(other.root), [other.root]).append(other)
         return other
 

@@ -10,6 +10,7 @@ from tracer.interpret.templates.building import Building
 from tracer.interpret.templates.comparison import TemplateComparison
 from tracer.interpret.templates.fitting import Fit
 from tracer.interpret.templates.marks import Surroundings, is_simple, kept_outside, mark, standing, surroundings
+from tracer.interpret.templates.remains import Remains, remains
 from tracer.interpret.templates.signature import NoTemplate, Token, is_unchanged, pair, signature
 from tracer.interpret.trace import Trace
 from tracer.values.item import Item
@@ -81,18 +82,22 @@ def call_again(
         return Building(fit).result()
     stands, before = standing(trace), mark(trace)
     result = run(trace, callee, slots)
-    if _is_recordable(trace, items, tokens) and standing(trace) == stands:
-        _keep(trace, repeats, CallRecord(tokens, before, mark(trace), seen, trace.effects.changes, result))
+    left = _left_behind(trace, items, tokens, before.known, result) if standing(trace) == stands else None
+    if left is not None:
+        _keep(trace, repeats, CallRecord(tokens, before, mark(trace), seen, trace.effects.changes, left))
     else:
         repeats.disappointments += 1
     return result
 
 
-def _is_recordable(trace: Trace, items: list[Item], tokens: list[Token]) -> bool:
+def _left_behind(trace: Trace, items: list[Item], tokens: list[Token], known: int, result: Item) -> Remains | None:
+    """What a call leaves behind that has just ended; None if it did what no template does."""
     try:
-        return is_simple(trace) and is_unchanged(tokens, signature(trace, items))
+        if is_simple(trace) and is_unchanged(tokens, signature(trace, items)):
+            return remains(trace, known, tokens, result)
     except NoTemplate:
-        return False
+        pass
+    return None
 
 
 def _keep(trace: Trace, repeats: Repeats, record: CallRecord) -> None:

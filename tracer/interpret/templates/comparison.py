@@ -55,7 +55,7 @@ class TemplateComparison:
             and all_alike(self._values, one.new, other.new)
             and all_alike(self._literals, one.literals, other.literals)
             and all_alike(self._node_rows, one.nodes, other.nodes)
-            and self._results(one.record.result, other.record.result)
+            and self._results(one.record.left.result, other.record.left.result)
         )
 
     def _path(self, source: Source | None) -> Source | None:
@@ -72,7 +72,10 @@ class TemplateComparison:
         if type(one) is not type(other) or self._path(one.source) is not other.source:
             return False
         self.items[id(one)] = other
-        return type(one) is not TensorValue or (one.meta is other.meta and one.touched == other.touched)
+        if type(one) is not TensorValue:
+            return True
+        touched = id(one) in self.one.record.left.touched, id(other) in self.other.record.left.touched
+        return one.meta is other.meta and touched[0] == touched[1]
 
     def _literals(self, one: tuple[Source, Any], other: tuple[Source, Any]) -> bool:
         self.items.setdefault(id(one[1]), other[1])
@@ -129,6 +132,7 @@ class TemplateComparison:
     def _born(self, one: Any, other: Any) -> bool:
         if type(one) is TensorValue:
             same = self.nodes.get(one.node, one.node) is other.node and one.meta is other.meta
+            same = same and (id(one) in self.one.record.left.views) == (id(other) in self.other.record.left.views)
             return same and all_alike(self._results, (one.base, one.root), (other.base, other.root))
         if type(one) is DictValue:
             parts = list(one.items.values()), list(other.items.values())
