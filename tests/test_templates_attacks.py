@@ -110,7 +110,10 @@ class Called(nn.Linear):
 
 class Fallback(nn.Linear):
     def __getattr__(self, name):
-        return torch.ones(4) if name == "bias" else super().__getattr__(name)
+        return 3.0 if name == "gain" else super().__getattr__(name)
+
+    def forward(self, x):
+        return super().forward(x) * self.gain
 
 
 Linear = type("Linear", (nn.Linear,), {"forward": lambda self, x: nn.Linear.forward(self, x) + 4})
