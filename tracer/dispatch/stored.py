@@ -103,10 +103,12 @@ class StoredCaptures:
                     return False
                 loaded.read(inputs)
             entry = loaded.entry(self.parts)
-            if entry.guards is loaded.checked.guards:
-                cache.adopt(entry, loaded.checked)
-            elif not cache.add_if_fits(entry, function, *values):
-                return False
+            checked = loaded.checked
+            if entry.guards is not checked.guards:  # more was assumed while the graph was compiled
+                checked = entry
+                if cache.inputs_if_fits(entry, function, *values) is None:
+                    return False
+            cache.adopt(entry, checked)
         except (Unfit, NeedsStaticSizes, NotExpressible):
             return False
         except BadFile as error:

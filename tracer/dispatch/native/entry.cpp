@@ -1,6 +1,7 @@
 #include "entry.h"
 
 #include "boundary.h"
+#include "small_array.h"
 
 #include <structmember.h>
 
@@ -132,6 +133,18 @@ bool prepare_entry(Entry* entry, PyObject* names) {
   if (!program) return false;
   delete std::exchange(entry->native, program.release());
   return true;
+}
+
+Object inputs_of(Entry* entry, const Call& call) {
+  std::vector<Object> owned;
+  size_t count = entry->native->input_count();
+  SmallArray<PyObject*, 32> inputs(count);
+  Verdict verdict = entry->native->run(call, inputs.data(), owned);
+  if (verdict == Verdict::error) return Object();
+  if (verdict == Verdict::fails) return Object::borrow(Py_None);
+  Object values(PyTuple_New(count));
+  for (size_t i = 0; values && i < count; ++i) PyTuple_SET_ITEM(values.get(), i, Py_NewRef(inputs.data()[i]));
+  return values;
 }
 
 }  // namespace bytegraph

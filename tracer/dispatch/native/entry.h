@@ -25,4 +25,7 @@ bool add_entry_type(PyObject* module);
 // Compiles the guards for functions whose parameters are `names`. False with a Python error on failure.
 bool prepare_entry(Entry* entry, PyObject* names);
 
+// The values of an entry's inputs as a tuple if its guards, which are compiled, hold for a call; None if they do not.
+Object inputs_of(Entry* entry, const Call& call);
+
 }  // namespace bytegraph

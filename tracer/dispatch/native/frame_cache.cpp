@@ -316,57 +316,32 @@ PyObject* add(PyObject* self, PyObject* object) {
   Py_RETURN_NONE;
 }
 
-// The values of an entry's inputs if its guards, which are compiled, hold for a call whose function and parameters'
-// values follow the entry in `args`; None if not.
-Object inputs_for(FrameCache* cache, PyObject* const* args, Py_ssize_t count, const char* name) {
-  if (count < 2 || !PyObject_TypeCheck(args[0], entry_type) ||
-      count != static_cast<Py_ssize_t>(cache->signature->size()) + 2) {
-    PyErr_Format(PyExc_TypeError, "%s takes an entry, the function and its %zu parameters' values", name,
-                 cache->signature->size());
-    return Object();
+// The entry that `args` begin with, before the function and its parameters' values; null with a Python error.
+Entry* entry_of_call(FrameCache* cache, PyObject* const* args, Py_ssize_t count, const char* name) {
+  if (count == static_cast<Py_ssize_t>(cache->signature->size()) + 2 && PyObject_TypeCheck(args[0], entry_type)) {
+    return reinterpret_cast<Entry*>(args[0]);
   }
-  auto* entry = reinterpret_cast<Entry*>(args[0]);
-  if (entry->native) {
-    PyErr_Format(PyExc_ValueError, "an entry belongs to one cache: %R", args[0]);
-    return Object();
-  }
-  if (cache->owns_arguments && entry->arguments_are_held) return Object::borrow(Py_None);
-  if (!prepare_entry(entry, cache->signature->names())) return Object();
-  std::vector<Object> owned;
-  size_t inputs = entry->native->input_count();
-  SmallArray<PyObject*, 32> arguments(inputs);
-  Verdict verdict = entry->native->run({args[1], args + 2}, arguments.data(), owned);
-  if (verdict == Verdict::error) return Object();
-  if (verdict == Verdict::fails) return Object::borrow(Py_None);
-  Object values(PyTuple_New(inputs));
-  for (size_t i = 0; values && i < inputs; ++i) PyTuple_SET_ITEM(values.get(), i, Py_NewRef(arguments.data()[i]));
-  return values;
+  PyErr_Format(PyExc_TypeError, "%s takes an entry, the function and its %zu parameters' values", name,
+               cache->signature->size());
+  return nullptr;
 }
 
 PyObject* inputs_if_fits(PyObject* self, PyObject* const* args, Py_ssize_t count) {
-  return inputs_for(as_cache(self), args, count, "inputs_if_fits").release();
-}
-
-PyObject* add_if_fits(PyObject* self, PyObject* const* args, Py_ssize_t count) {
-  Object values = inputs_for(as_cache(self), args, count, "add_if_fits");
-  if (!values) return nullptr;
-  if (values.get() == Py_None) Py_RETURN_FALSE;
-  put_first(as_cache(self), args[0]);
-  Py_RETURN_TRUE;
+  FrameCache* cache = as_cache(self);
+  Entry* entry = entry_of_call(cache, args, count, "inputs_if_fits");
+  if (!entry) return nullptr;
+  if (entry->native) return PyErr_Format(PyExc_ValueError, "an entry belongs to one cache: %R", args[0]);
+  if (cache->owns_arguments && entry->arguments_are_held) Py_RETURN_NONE;
+  if (!prepare_entry(entry, cache->signature->names())) return nullptr;
+  return inputs_of(entry, {args[1], args + 2}).release();
 }
 
 PyObject* fits(PyObject* self, PyObject* const* args, Py_ssize_t count) {
-  FrameCache* cache = as_cache(self);
-  bool is_call = count == static_cast<Py_ssize_t>(cache->signature->size()) + 2 && PyObject_TypeCheck(args[0], entry_type);
-  auto* entry = is_call ? reinterpret_cast<Entry*>(args[0]) : nullptr;
-  if (!entry || !entry->native) {
-    return PyErr_Format(PyExc_TypeError, "fits takes an entry of the cache, the function and its %zu parameters' values",
-                        cache->signature->size());
-  }
-  std::vector<Object> owned;
-  SmallArray<PyObject*, 32> arguments(entry->native->input_count());
-  Verdict verdict = entry->native->run({args[1], args + 2}, arguments.data(), owned);
-  return verdict == Verdict::error ? nullptr : PyBool_FromLong(verdict == Verdict::holds);
+  Entry* entry = entry_of_call(as_cache(self), args, count, "fits");
+  if (!entry) return nullptr;
+  if (!entry->native) return PyErr_Format(PyExc_ValueError, "an entry of no cache: %R", args[0]);
+  Object values = inputs_of(entry, {args[1], args + 2});
+  return values ? PyBool_FromLong(values.get() != Py_None) : nullptr;
 }
 
 PyObject* adopt(PyObject* self, PyObject* const* args, Py_ssize_t count) {
@@ -375,11 +350,12 @@ PyObject* adopt(PyObject* self, PyObject* const* args, Py_ssize_t count) {
     return nullptr;
   }
   auto *entry = reinterpret_cast<Entry*>(args[0]), *checked = reinterpret_cast<Entry*>(args[1]);
-  if (entry->native || !checked->native || entry->guards != checked->guards || entry->inputs != checked->inputs) {
+  bool is_same = entry->guards == checked->guards && entry->inputs == checked->inputs;
+  if (!is_same || !checked->native || (entry->native && entry != checked)) {
     PyErr_SetString(PyExc_ValueError, "the guards that hold are those of another entry");
     return nullptr;
   }
-  std::swap(entry->native, checked->native);
+  if (entry != checked) std::swap(entry->native, checked->native);
   put_first(as_cache(self), args[0]);
   Py_RETURN_NONE;
 }
@@ -494,13 +470,11 @@ void deallocate(PyObject* self) {
 
 PyMethodDef methods[] = {
     {"add", method<add>(), METH_O, "add(entry): compile its guards; it is tried first from now on"},
-    {"add_if_fits", method<add_if_fits>(), METH_FASTCALL,
-     "add_if_fits(entry, function, *values): `add` it if its guards hold for a call, and say whether they do"},
     {"fits", method<fits>(), METH_FASTCALL, "fits(entry, function, *values): whether its guards hold for a call"},
     {"inputs_if_fits", method<inputs_if_fits>(), METH_FASTCALL,
      "inputs_if_fits(entry, function, *values): compile its guards; the values of its inputs if they hold, else None"},
     {"adopt", method<adopt>(), METH_FASTCALL,
-     "adopt(entry, checked): `add` an entry with the guards of another one, which `inputs_if_fits` has compiled"},
+     "adopt(entry, checked): `add` an entry with the guards that `inputs_if_fits` has compiled for it or for another"},
     {"remove", method<remove_entry>(), METH_O, "remove(entry) -> whether the cache had it"},
     {"clear", method<clear_entries>(), METH_NOARGS, "drop all entries, and forget that the limit was reached"},
     {"call_bound", method<call_bound>(), METH_FASTCALL,
