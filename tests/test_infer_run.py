@@ -207,7 +207,19 @@ def test_a_missing_corpus_or_operator_is_an_error(corpus: Path, tmp_path: Path):
         ("any_negative(stride)", False),
         ("repeats == ()", False),
         ("word == 'contiguous(x)'", False),
+        ("p == -1", True),
+        ("to == 0", True),
+        ("p % 2 == 0", True),
+        ("count(x.shape) < count(y.shape)", True),
+        ("count(x.shape) == 1", True),
+        ("count(x.shape) != count(y.shape)", False),
+        ("pin_memory is True", True),
+        ("n < 0", False),
+        ("rank(dim) != 2", False),
+        ("size_at(x.shape, dim) == 0", False),
+        ("x.dtype == bool", False),
+        ("repeats is None", False),
     ],
 )
-def test_layouts_and_single_sizes_are_accidental_but_arguments_called_like_them_are_not(condition, accidental):
+def test_what_calls_that_fail_have_by_accident_is_no_precondition(condition, accidental):
     assert is_accidental(condition) is accidental

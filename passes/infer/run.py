@@ -21,23 +21,26 @@ from typing import Any, Final
 import torch
 
 from passes.infer.assessment.assess import tally
+from passes.infer.devices import as_on_cpu
 from passes.infer.search.observation import is_plain
 from passes.infer.study import Plan, study
 from passes.infer.trials.runner import CrashLog, TrialRunner, trials_made
 from passes.infer.trials.siblings import bound_to, operators_without_calls, siblings_of
 from passes.infer.trials.variant import CallVariant, identity
-from passes.infer.validity.layouts import tried_in_layouts
+from passes.infer.validity.accidents import without_accidents
+from passes.infer.validity.layouts import confirmed_by_calls, tried_in_layouts
 from passes.infer.validity.preconditions import with_preconditions
 from passes.infer.validity.trials_together import tried_together
 from passes.infer.validity.widen import widened
 from passes.infer.validity.withdraw import withdrawn_widely
 from passes.infer.worker import LaboratoryError
+from passes.meta import CPU
 from passes.operators.resolve import UnknownOperator
 from passes.record.calls import Call, Failure, call_of
 from passes.record.corpus import Corpus
 from passes.record.schema import INPUT_NAMES, LEVELS, OUTCOME_NAMES, CorpusError, Row
 from passes.rules.book import path_of, write_rules, write_title
-from passes.rules.rule import VERSION, from_json, to_json
+from passes.rules.rule import VERSION, Rule, from_json, to_json
 
 MOST_OF_SIBLING: Final = 300  # rows of one sibling of an operator, of one corpus
 MOST_OF_SIBLINGS: Final = 400  # inputs made of them
@@ -56,7 +59,8 @@ class StudyJob:
     """What holds for every task of a run: how hard to look (see Plan), and the share of signatures `held_out`.
 
     `modules`, which register operators, are imported before trials are made. With `siblings`, operators of which the
-    corpora have no call, or few, are studied on calls made from those of their siblings.
+    corpora have no call, or few, are studied on calls made from those of their siblings. Calls on another `device` than
+    the CPU may have been recorded on another machine: rules claim what these show, as nothing can be tried.
     """
 
     corpora: tuple[str, ...]
@@ -66,6 +70,7 @@ class StudyJob:
     held_out: float = 0.0
     modules: tuple[str, ...] = ()
     siblings: bool = False
+    device: str = CPU.type
 
     def plan(self) -> Plan:
         """The counted work that a study of this job may do."""
@@ -142,6 +147,8 @@ def tasks_of(job: StudyJob, pattern: str = "*", levels: Sequence[str] = LEVELS) 
                 rows[op, level] = rows.get((op, level), 0) + count
                 sums.setdefault((op, level), []).append(int(total))
     conditions = [VERSION, torch.__version__, job.trials, job.terms, job.seed, job.held_out]
+    if job.device != CPU.type:
+        conditions.append(job.device)
     if job.siblings:
         conditions.append(sum(int(total) for each in sums.values() for total in each))
         missing = operators_without_calls(recorded_in(job.corpora))
@@ -185,11 +192,17 @@ def inputs_of_siblings(corpora: tuple[str, ...], op: str, level: str, seed: int 
 
 
 def calls_of(
-    corpora: Sequence[str], op: str, level: str, held_out: float = 0.0, most: int = MOST_ROWS
+    corpora: Sequence[str],
+    op: str,
+    level: str,
+    held_out: float = 0.0,
+    most: int = MOST_ROWS,
+    device: str = CPU.type,
 ) -> tuple[list[Call], list[Call]]:
     """The calls of one operator to learn from, and those held out, in an order that only their contents decide.
 
-    Of each corpus at most `most`, chosen by their digests.
+    Of each corpus at most `most`, chosen by their digests. Calls on another `device` than the CPU are given as if they
+    had been made on the CPU, and no others are given then.
     """
     rows: dict[str, Row] = {}
     for folder in corpora:
@@ -198,6 +211,8 @@ def calls_of(
     held: list[Call] = []
     for signature, row in sorted(rows.items()):
         call = _call(row)
+        if call is not None and device != CPU.type:
+            call = as_on_cpu(call, device)
         if call is not None:
             (held if int(signature[:8], 16) < held_out * (1 << 32) else fit).append(call)
     return fit, held
@@ -241,21 +256,15 @@ def study_task(job: StudyJob, task: Task, laboratory: TrialRunner) -> StudyRepor
     """
     started = time.perf_counter()
     log = CrashLog(laboratory)
-    fit, held = calls_of(job.corpora, task.op, task.level, job.held_out)
+    fit, held = calls_of(job.corpora, task.op, task.level, job.held_out, device=job.device)
     try:
-        if job.siblings and sum(not isinstance(call.outcome, Failure) for call in fit) < MOST_WITH_SIBLINGS:
-            inputs = inputs_of_siblings(job.corpora, task.op, task.level, job.seed)
-            fit += trials_made(log.observe_all(task.op, task.level, inputs)) if inputs else []
-        result = study(task.op, task.level, fit, log, job.plan())
-        rules = [
-            with_preconditions(rule, fit, log, job.trials // 2, job.seed)
-            if not rule.is_unknown and any(isinstance(call.outcome, Failure) for call in fit)
-            else rule
-            for rule in result.rules
-        ]
-        rules = widened(rules, fit, log, job.trials, job.seed)
-        rules = tried_in_layouts(rules, fit, log, job.seed)
-        rules = tried_together(rules, log, job.seed)
+        if job.device != CPU.type:
+            result = study(task.op, task.level, fit, None, job.plan())
+            rules = [confirmed_by_calls(without_accidents(rule), fit) for rule in result.rules]
+        else:
+            fit += _calls_of_siblings(job, task, fit, log)
+            result = study(task.op, task.level, fit, log, job.plan())
+            rules = _limited(list(map(without_accidents, result.rules)), job, fit, log)
     except (UnknownOperator, LaboratoryError) as error:
         return StudyReport(task.op, task.level, task.hash, failure=f"{type(error).__name__}: {error}")
     predicted = tally(task.op, rules, held)
@@ -277,6 +286,27 @@ def study_task(job: StudyJob, task: Task, laboratory: TrialRunner) -> StudyRepor
             predicted.exact, predicted.wrong, predicted.unknown, predicted.data_dependent, dict(predicted.differences)
         ),
     )
+
+
+def _calls_of_siblings(job: StudyJob, task: Task, fit: Sequence[Call], log: CrashLog) -> list[Call]:
+    """Trials of an operator like the calls of its siblings, if the job asks for them and few calls were recorded."""
+    if not job.siblings or sum(not isinstance(call.outcome, Failure) for call in fit) >= MOST_WITH_SIBLINGS:
+        return []
+    inputs = inputs_of_siblings(job.corpora, task.op, task.level, job.seed)
+    return trials_made(log.observe_all(task.op, task.level, inputs)) if inputs else []
+
+
+def _limited(learned: Sequence[Rule], job: StudyJob, fit: Sequence[Call], log: CrashLog) -> list[Rule]:
+    """Rules with preconditions, in as wide a domain as trials confirm, and in no wider one."""
+    rules = [
+        with_preconditions(rule, fit, log, job.trials // 2, job.seed)
+        if not rule.is_unknown and any(isinstance(call.outcome, Failure) for call in fit)
+        else rule
+        for rule in learned
+    ]
+    rules = widened(rules, fit, log, job.trials, job.seed)
+    rules = tried_in_layouts(rules, fit, log, job.seed)
+    return tried_together(rules, log, job.seed)
 
 
 def read_log(folder: Path) -> dict[tuple[str, str], StudyReport]:
@@ -316,7 +346,7 @@ def infer(folder: Path, job: StudyJob, tasks: Sequence[Task], engine: Engine, jo
 
     Earlier rules of an operator whose study failed, or gave none, are removed: they were learned from other calls.
     """
-    write_title(folder, machine=platform.machine(), seed=job.seed)
+    write_title(folder, machine=platform.machine(), seed=job.seed, device=job.device)
     with (folder / LOG).open("a") as log:
         for report in engine(job, tasks, jobs):
             if report.failure is None and report.rules:

@@ -103,6 +103,11 @@ class Rulebook:
         self._routes: dict[Any, tuple[Route, ...] | dict[Any, tuple[Route, ...]]] = {}
         self._bound: dict[Any, tuple[Binding, ...]] = {}
 
+    @property
+    def device(self) -> str:
+        """The type of device whose operators were studied."""
+        return str(self.title.get("device", CPU.type))
+
     def rules(self, op: str, level: str) -> list[Rule]:
         """The rules of one operator, empty where there are none."""
         path = path_of(self.folder, op, level)

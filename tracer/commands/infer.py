@@ -13,6 +13,7 @@ import typer
 from passes.infer.engines import ENGINES, usual_jobs
 from passes.infer.fake_kernels.emit import fake_kernels, of_schema
 from passes.infer.run import Engine, StudyJob, StudyReport, Task, imperfect, infer, tasks_of, to_do
+from passes.meta import CPU
 from passes.operators.resolve import UnknownOperator
 from passes.record.schema import LEVELS
 from passes.rules.book import Rulebook
@@ -61,6 +62,10 @@ SiblingsOption = Annotated[
     bool,
     typer.Option("--siblings", help="Study operators with few calls also on calls of those with like parameters."),
 ]
+DeviceOption = Annotated[
+    str,
+    typer.Option("--device", help="Type of device whose recorded calls are studied; nothing is tried on another one."),
+]
 AgainOption = Annotated[
     bool, typer.Option("--again", help="Study all operators again, even if their calls have not changed.")
 ]
@@ -81,6 +86,7 @@ def infer_rules(
     emit_fake: EmitFakeOption = None,
     imperfect_in: ImperfectOption = None,
     siblings: SiblingsOption = False,
+    device: DeviceOption = CPU.type,
     again: AgainOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -88,7 +94,7 @@ def infer_rules(
 
     A run that was stopped continues where it stopped. Exits with 1 if a study failed.
     """
-    job = StudyJob(tuple(map(str, corpora)), trials, seed, terms, held_out, tuple(modules or ()), siblings)
+    job = StudyJob(tuple(map(str, corpora)), trials, seed, terms, held_out, tuple(modules or ()), siblings, device)
     levels = LEVELS if level == BOTH else (_one_of(LEVELS, level, "--level"),)
     run = ENGINES[_one_of(tuple(ENGINES), engine, "--engine")]
     tasks = tasks_of(job, ops, levels)

@@ -99,8 +99,8 @@ SUMS: Final = ("operators", "perfect", "exact", "wrong", "unknown", "data_depend
 
 def check_operator(book: Rulebook, corpora: Sequence[str], op: str, level: str) -> RuleCheck:
     """How a book predicts the calls of an operator in some corpora, asking rules as captures do: of synonyms too."""
-    rules = list(_rules_for(book, op, level))
-    calls, _ = calls_of(corpora, op, level)
+    rules = list(rules_for(book, op, level))
+    calls, _ = calls_of(corpora, op, level, device=book.device)
     result = tally(op, rules, calls)
     perfect = int(not result.wrong and not result.unknown and result.exact > 0)
     examples = [
@@ -125,7 +125,7 @@ def evidence_lacks(rule: Rule) -> set[str]:
     return lacks
 
 
-def _rules_for(book: Rulebook, op: str, level: str) -> Iterator[Rule]:
+def rules_for(book: Rulebook, op: str, level: str) -> Iterator[Rule]:
     """The rules of an operator, then those of functions that are the same operator."""
     yield from book.rules(op, level)
     if level != LEVEL_OF_FUNCTIONS:

@@ -50,7 +50,7 @@ def merge(
     title = read_title(left.folder)
     write_title(Path(folder), **{fact: title[fact] for fact in TITLE_FACTS if fact in title})
     for level, op in sorted({*left.operators(), *right.operators()}):
-        fit, held = calls_of(corpora, op, level)
+        fit, held = calls_of(corpora, op, level, device=left.device)
         choice, rules = _chosen(op, level, (left.rules(op, level), right.rules(op, level)), [*fit, *held])
         if rules:
             write_rules(Path(folder), op, level, rules)

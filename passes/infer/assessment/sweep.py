@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from passes.infer.assessment.assess import tally
 from passes.infer.trials.from_domain import tensors_of
 from passes.infer.trials.runner import TrialRunner
+from passes.infer.validity.accidents import without_accidents
 from passes.infer.validity.trials_together import trials_of, tried_together, with_provoked_refusals
 from passes.operators.resolve import UnknownOperator
 from passes.record.calls import Call, call_text
@@ -62,12 +63,12 @@ def swept(rules: Iterable[Rule], laboratory: TrialRunner, seed: int = 0) -> Iter
 def narrowed(
     book: Rulebook, op: str, level: str, laboratory: TrialRunner, seed: int = 0, recorded: Sequence[Call] = ()
 ) -> list[Rule]:
-    """The rules of one operator without what trials contradict, or those of its twin where these answer more.
+    """The rules of one operator without accidents and what trials contradict, or its twin's where these answer more.
 
     What calls that were `recorded` contradict goes too, and what the operator refuses becomes a precondition. They are
     as they are in the book where the laboratory does not know the operator.
     """
-    rules = book.rules(op, level)
+    rules = list(map(without_accidents, book.rules(op, level)))
     twins = [rule for twin in twins_of(op, level) for rule in book.rules(twin, level)]
     try:
         narrower = tried_together(rules, laboratory, seed, twins, recorded)

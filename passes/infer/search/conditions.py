@@ -54,6 +54,7 @@ ABOUT_PAIRS: Final[tuple[tuple[str, float], ...]] = (
     ("rank({a}.shape) == rank({b}.shape)", 1.6),
     ("rank({a}.shape) > rank({b}.shape)", 1.7),
     ("{a}.dtype == {b}.dtype", 1.6),
+    ("count({a}.shape) == count({b}.shape)", 1.8),
     ("first({a}.shape, -2) == first({b}.shape, -2)", 1.9),
     ("{a}.stride == {b}.stride", 1.9),
     ("count({a}.shape) >= count({b}.shape)", 2.2),
@@ -332,16 +333,14 @@ def _about_output(columns: _Columns) -> Iterator[Asked]:
 
 
 def _about_dimensions(columns: _Columns) -> Iterator[Asked]:
-    """Whether a tensor has no element along a dimension that is given."""
+    """Whether a tensor has no element along dimensions that are given, and whether it lacks one of them."""
     for name, values in columns.sample.columns():
-        if name.startswith("dim") and "Int" in set(map(kind_of, values)):
+        if name.startswith("dim") and not {"Int", "Ints"}.isdisjoint(map(kind_of, values)):
             for tensor in columns.tensors:
-                flags = computed(_is_empty_along, (columns.values[tensor], values), columns.size)
-                yield f"size_at({tensor}.shape, {name}) == 0", 1.9, flags
-
-
-def _is_empty_along(tensor: Any, dim: Any) -> bool:
-    return PRIMITIVES["size_at"].function(tensor.shape, dim) == 0
+                shapes = [getattr(value, "shape", MISSING) for value in columns.values[tensor]]
+                for question in ("is_empty_along", "lacks_dims"):
+                    flags = computed(PRIMITIVES[question].function, (shapes, values), columns.size)
+                    yield f"{question}({tensor}.shape, {name})", 1.9, flags
 
 
 def _about_views(columns: _Columns) -> Iterator[Asked]:

@@ -127,6 +127,15 @@ def tried_in_layouts(
     return [evidence[rule.parameters].confirmed() if rule in asked else rule for rule in rules]
 
 
+def confirmed_by_calls(rule: Rule, calls: Sequence[Call]) -> Rule:
+    """The rule for the layouts that recorded calls confirm, where nothing can be tried."""
+    if rule.is_unknown or not rule.domain.ranks:
+        return rule
+    evidence = LayoutEvidence(rule)
+    evidence.add(call for call in calls if not isinstance(call.outcome, Failure))
+    return evidence.confirmed()
+
+
 def _calls_from(rule: Rule, calls: Sequence[Call], laboratory: TrialRunner, seed: int) -> list[Call]:
     """Calls that the operator takes, made from the rule's domain, if hardly any was recorded."""
     if sum(tuple(call.arguments) == rule.parameters for call in calls) >= ENOUGH:

@@ -34,6 +34,7 @@ ABOUT_LAYOUTS: Final = frozenset(
     ("is_contiguous", "is_dense", "is_channels_last", "like_channels_last", "repeats", "any_requires_grad")
 )
 FACTS_OF_LAYOUTS: Final = ("stride", "storage_offset")
+ABOUT_MACHINES: Final = ("pin_memory", "non_blocking")  # what they do depends on the devices beside the CPU
 MOST_CASES: Final = 6
 MOST_CALLS: Final = 1500  # calls that cases are found in
 MOST_BASES: Final = 300  # calls that trials are derived from
@@ -130,13 +131,32 @@ def _cases(rule: Rule, calls: Sequence[Call]) -> Cases:
 
 
 def is_accidental(condition: str) -> bool:
-    """Whether a condition asks for a layout, a gradient or a single size of a tensor."""
+    """Whether a condition asks for what no operator refuses by itself, but calls that fail may have by accident.
+
+    That is a layout, a gradient, a single size, or more elements than another tensor has; one number in particular, as
+    the limit is elsewhere (`p == -1`, where p must be positive); and what depends on the machine.
+    """
     expression = parsed(condition)
     return not expression.primitives.isdisjoint(ABOUT_LAYOUTS) or any(
-        (isinstance(node, ast.Attribute) and node.attr in FACTS_OF_LAYOUTS)
-        or (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute))
-        for node in ast.walk(expression.tree)
+        map(_is_accidental_part, ast.walk(expression.tree))
     )
+
+
+def _is_accidental_part(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(attr=fact):
+            return fact in FACTS_OF_LAYOUTS
+        case ast.Subscript(value=ast.Attribute()):
+            return True
+        case ast.Name(id=name):
+            return name in ABOUT_MACHINES
+        case ast.Compare(left=ast.Call(func=ast.Name(id="count")), ops=[sign], comparators=[other]):
+            # Operators ask for as many elements, not for more: an empty tensor has fewer than one that it is added to.
+            return not (isinstance(sign, ast.Eq | ast.NotEq) and isinstance(other, ast.Call))
+        case ast.Compare(left=ast.Name() | ast.BinOp(), ops=[ast.Eq() | ast.NotEq()], comparators=[other]):
+            return isinstance(other, ast.UnaryOp) or (isinstance(other, ast.Constant) and type(other.value) is int)
+        case _:
+            return False
 
 
 def _pure(conditions: Sequence[Condition], everything: int, failing: int, left: int) -> list[Condition]:

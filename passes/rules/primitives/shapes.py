@@ -278,6 +278,21 @@ def size_at(shape: Sequence[Any], dim: Any) -> Any:
     return shape[wrapped(dim, len(shape))]
 
 
+@primitive("Ints, Any -> Bool")
+def is_empty_along(shape: Sequence[Any], dims: Any) -> bool:
+    """Whether a size is 0 in one of some dimensions; None and an empty list mean all of them."""
+    if dims is None or dims == ():
+        return 0 in shape
+    return any(shape[dim] == 0 for dim in dims_of(dims, len(shape))) if shape else False
+
+
+@primitive("Ints, Any -> Bool")
+def lacks_dims(shape: Sequence[Any], dims: Any) -> bool:
+    """Whether one of some dimensions, counted from either end, is none of a tensor's; None is none at all."""
+    rank = len(shape) or 1
+    return dims is not None and any(not -rank <= dim < rank for dim in ((dims,) if type(dims) is int else dims))
+
+
 @primitive("Tensors -> Numbers")
 def counts(tensors: Sequence[Any]) -> Ints:
     """Number of elements of each tensor."""
