@@ -214,6 +214,7 @@ def test_a_missing_corpus_or_operator_is_an_error(corpus: Path, tmp_path: Path):
         ("count(x.shape) == 1", True),
         ("count(x.shape) != count(y.shape)", False),
         ("pin_memory is True", True),
+        ("is_float(value)", True),
         ("n < 0", False),
         ("rank(dim) != 2", False),
         ("size_at(x.shape, dim) == 0", False),

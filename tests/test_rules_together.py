@@ -1,8 +1,10 @@
 """Rules asked about tensors beside each other: which calls are made, which wrong rules they find, what is left then."""
 
 import json
+import random
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from passes.infer.assessment.assess import tally
 from passes.infer.assessment.sweep import narrowed, swept, twins_of
 from passes.infer.trials.from_domain import tensors_of
 from passes.infer.trials.inputs import in_place_of_metas, metas_of, tensors_for
+from passes.infer.trials.observe import observe
 from passes.infer.trials.runner import trials_made
 from passes.infer.trials.together import RELATIONS, together
 from passes.infer.trials.variant import CallVariant
@@ -21,6 +24,7 @@ from passes.meta import TensorMeta
 from passes.rules.answer import Answerer
 from passes.rules.book import Rulebook, read_title, shipped_folder, write_rules, write_title
 from passes.rules.generate import PredictedError
+from passes.rules.primitives.layouts import contiguous
 from passes.rules.rule import Case, Domain, Output, Provenance, Rule, always
 from tests.rulebooks import rule
 from tracer.commands.application import application
@@ -69,6 +73,30 @@ def test_calls_that_an_operator_refuses_become_preconditions(laboratory):
     assert refused(learned, matrix.replace(dtype=torch.int64), matrix)
     assert not refused(learned, matrix, row) and not refused(learned, matrix, matrix.replace(dtype=torch.int64))
     assert with_provoked_refusals(learned, laboratory, 1) == learned
+
+
+class NoTrials:
+    """A laboratory in which nothing can be tried."""
+
+    def observe_all(self, op, level, variants, seconds=0.0, fill=None):
+        return []
+
+
+def test_calls_that_were_recorded_as_refused_become_preconditions():
+    names, shapes = ("self", "values"), [(3, 4), (2, 3), (4,), (2, 3, 4)]
+    one = replace(of_two("aten::heaviside"), level="aten", parameters=names)
+    domain = Domain(*(dict.fromkeys(names, getattr(one.domain, part)["self"]) for part in ("ranks", "dtypes", "kinds")))
+    facts = {"shape": "broadcast(self, values)", "stride": "iterated(shape, self, values)", "dtype": "self.dtype"}
+    one = replace(rule("aten::heaviside", "values", level="aten", **facts), domain=domain)
+    kinds = (torch.float32, torch.float64)
+    choices = product(shapes, kinds, kinds)
+    pairs = [[TensorMeta(shape, contiguous(shape), kind) for kind in both] for shape, *both in choices]
+    recorded = [observe(one.op, "aten", dict(zip(names, pair, strict=True)), (0, 1)) for pair in pairs * 3]
+    random.Random(0).shuffle(recorded)  # as the digests of calls do in a corpus
+    assert with_provoked_refusals(one, NoTrials(), 0, recorded).raises == (
+        Case("self.dtype != values.dtype", "RuntimeError"),
+    )
+    assert with_provoked_refusals(one, NoTrials(), 0).raises == ()
 
 
 def test_no_precondition_refuses_what_another_trial_shows_to_be_taken(laboratory):

@@ -33,6 +33,8 @@ CHANCE: Final = 1e-4  # the highest probability that all calls under a case fail
 ABOUT_LAYOUTS: Final = frozenset(
     ("is_contiguous", "is_dense", "is_channels_last", "like_channels_last", "repeats", "any_requires_grad")
 )
+# Nor do they refuse a type of number: those that fail with one have something else that does not go with it.
+ABOUT_NUMBERS: Final = frozenset(("is_float", "is_integer", "is_complex_number"))
 FACTS_OF_LAYOUTS: Final = ("stride", "storage_offset")
 ABOUT_MACHINES: Final = ("pin_memory", "non_blocking")  # what they do depends on the devices beside the CPU
 MOST_CASES: Final = 6
@@ -133,11 +135,11 @@ def _cases(rule: Rule, calls: Sequence[Call]) -> Cases:
 def is_accidental(condition: str) -> bool:
     """Whether a condition asks for what no operator refuses by itself, but calls that fail may have by accident.
 
-    That is a layout, a gradient, a single size, or more elements than another tensor has; one number in particular, as
-    the limit is elsewhere (`p == -1`, where p must be positive); and what depends on the machine.
+    That is a layout, a gradient, a type of number, a single size, or more elements than another tensor has; one number
+    in particular, as the limit is elsewhere (`p == -1`, where p must be positive); and what depends on the machine.
     """
     expression = parsed(condition)
-    return not expression.primitives.isdisjoint(ABOUT_LAYOUTS) or any(
+    return not expression.primitives.isdisjoint(ABOUT_LAYOUTS | ABOUT_NUMBERS) or any(
         map(_is_accidental_part, ast.walk(expression.tree))
     )
 

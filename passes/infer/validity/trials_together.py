@@ -59,12 +59,17 @@ def trials_of(rule: Rule, laboratory: TrialRunner, seed: object) -> list[Call]:
 def with_provoked_refusals(rule: Rule, laboratory: TrialRunner, seed: object, recorded: Sequence[Call] = ()) -> Rule:
     """The rule with preconditions that calls of a sweep provoke: shapes and types that the operator does not take.
 
-    One that a `recorded` call contradicts, or a trial of calls like those that it refuses, is dropped again. Tensors
-    that share memory are left out, since no rule sees what they share.
+    Calls that were `recorded` as refused count, too. A precondition that a recorded call contradicts, or a trial of
+    calls like those that it refuses, is dropped again. Tensors that share memory are left out, since no rule sees what
+    they share.
     """
     if rule.is_unknown or not tensors_of(rule):
         return rule
-    asked, checking = (_apart(rule, laboratory, f"{seed} refused {purpose}") for purpose in ("asked", "checking"))
+    taken = [call for call in recorded if tuple(call.arguments) == rule.parameters]
+    asked, checking = (
+        [*_apart(rule, laboratory, f"{seed} refused {purpose}"), *half]
+        for purpose, half in (("asked", taken[::2]), ("checking", taken[1::2]))
+    )
     refusing = with_refusals(rule, asked, checking)
     if refusing == rule:
         return rule
@@ -72,7 +77,6 @@ def with_provoked_refusals(rule: Rule, laboratory: TrialRunner, seed: object, re
     failed = [call for call in (*asked, *checking) if isinstance(call.outcome, Failure)]
     inputs = [*variants(failed, draw, AROUND_REFUSALS, EDGES), *_in_every_dtype(failed, draw)]
     like = observed(rule, laboratory, inputs)
-    taken = [call for call in recorded if tuple(call.arguments) == rule.parameters]
     return without_false_refusals(refusing, [*like, *taken])
 
 
