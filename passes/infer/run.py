@@ -146,7 +146,7 @@ def tasks_of(job: StudyJob, pattern: str = "*", levels: Sequence[str] = LEVELS) 
             if level in levels and matches(op, pattern):
                 rows[op, level] = rows.get((op, level), 0) + count
                 sums.setdefault((op, level), []).append(int(total))
-    conditions = [VERSION, torch.__version__, job.trials, job.terms, job.seed, job.held_out]
+    conditions: list[object] = [VERSION, torch.__version__, job.trials, job.terms, job.seed, job.held_out]
     if job.device != CPU.type:
         conditions.append(job.device)
     if job.siblings:
