@@ -346,3 +346,35 @@ def test_a_text_that_is_compared_with_itself_is_guarded_by_its_value_only():
     for _ in range(3):
         captured(torch.ones(2), _again("a b c"))
     assert len(captured.entries) == 1
+
+
+def _number(digits):
+    """A number that no other is, unless CPython has it once."""
+    return int(digits) if "." not in digits else float(digits)
+
+
+def compared(x, number, other):
+    kept = number
+    return x + 1, number is other, kept is number, number + 0 is other
+
+
+def compared_behind_a_break(x, number, other):
+    kept, size = number, x.shape[0]
+    graph_break()
+    return x + 1, number is other, kept is number, size is other
+
+
+def compared_with_a_literal(x, number, other):
+    return x + 1, number is 7, other is number, number is 1000  # noqa: F632
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("program", [compared, compared_behind_a_break, compared_with_a_literal])
+def test_equal_numbers_that_vary_are_one_object_or_two(program, backend, dynamic):
+    captured = capture(program, backend=BACKENDS[backend], dynamic=dynamic)
+    for digits in ("3", "4", "1000", "2000", "7", "0.5", "1.5", "2.5"):
+        number, other = _number(digits), _number(digits)
+        for pair in ((number, other), (number, number), (number, _number("9"))):
+            x = torch.ones(int(number))
+            assert captured(x, *pair)[1:] == program(x, *pair)[1:], (digits, pair)

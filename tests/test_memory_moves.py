@@ -131,3 +131,23 @@ def test_a_tensor_that_is_set_to_one_that_requires_gradients_requires_them(backe
         return before, y.requires_grad, y.shape
 
     check(program, torch.ones(2), backend=BACKENDS[backend])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_memory_of_another_shape_than_the_gradient_has(backend):
+    """A compiler makes a stand-in for a leaf with its gradient, which refuses one of another shape."""
+
+    def program(x, y):
+        y.data = torch.cat([x, y])
+        return y - 1
+
+    results = []
+    for wrap in (lambda function: function, lambda function: capture(function, backend=BACKENDS[backend])):
+        call, y = wrap(program), torch.ones(2, 2, requires_grad=True)
+        outcomes = []
+        for x in (torch.zeros(2, 2), torch.zeros(1, 2)):
+            result = call(x, y)
+            outcomes.append((result.tolist(), tuple(y.shape), result.requires_grad))
+            y.grad = torch.ones_like(y)
+        results.append(outcomes)
+    assert results[1] == results[0]

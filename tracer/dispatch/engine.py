@@ -75,6 +75,7 @@ UNKNOWN_TO_FAKES = (DynamicOutputShapeException, DataDependentOutputException)
 LEFT_TO_KERNELS = (
     "has been modified by an inplace operation",  # a write to what gradients are computed from, if they are asked for
     "element of the written-to tensor refers to a single memory location",  # which some kernels take
+    "attempting to assign a gradient",  # to its own stand-in for a tensor that no longer has the layout of its gradient
 )
 """What a compiler raises of a graph whose replay runs, or fails in other words."""
 

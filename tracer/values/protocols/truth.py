@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import FunctionType
+from typing import Any
 
 import torch
 
@@ -32,6 +33,9 @@ from tracer.values.weak_references import WeakReference
 
 SINGLE = frozenset({bool, type(None), type(Ellipsis), type(NotImplemented), *IDENTITY_TYPES, torch.dtype, torch.layout})
 """Types of raw objects of which equal ones are one object."""
+
+SMALL = range(-5, 257)
+"""The integers of which CPython has one object each."""
 
 ALGEBRAIC = frozenset({torch.SymInt, torch.SymBool})
 
@@ -89,6 +93,7 @@ def is_same(context: Context, left: Item, right: Item) -> bool:
             return False
     if type(left) is Lazy and type(right) is Lazy and left.cls is right.cls and left.cls in (tuple, slice):
         return _one_outside(context, left, right)
+    outside = [item if type(item) is Lazy else None for item in (left, right)]
     if type(left) is Lazy:
         left = left.realise(context)
     if type(right) is Lazy:
@@ -98,9 +103,27 @@ def is_same(context: Context, left: Item, right: Item) -> bool:
     if isinstance(left, Value) or isinstance(right, Value):
         return left is right or _same_object(context, left, right)
     if (type(left) in SYMBOLS or type(right) in SYMBOLS) and class_of(left) is class_of(right):
-        return left is right or as_python(left) is as_python(right)
+        return left is right or _one_number(context, [as_python(left), as_python(right)], outside)
     _guard_identity(context, left, right)
     return left is right
+
+
+def _one_number(context: Context, numbers: list[Any], outside: list[Lazy | None]) -> bool:
+    """Whether two numbers are one object where a symbol stood for one at least; they came from `outside`, or None.
+
+    CPython has each small integer once. Of other numbers one that is computed is none of the others.
+    """
+    number, other = numbers
+    if not equal_constants(number, other):
+        return False
+    if type(number) is int and number in SMALL:
+        return True
+    places = [[lazy.source] if lazy else _paths(context, each) for lazy, each in zip(outside, numbers, strict=True)]
+    if not all(places):
+        return False
+    number, other = (lazy.object if lazy else each for lazy, each in zip(outside, numbers, strict=True))
+    context.guard(places[0][0], "same as" if number is other else "not same as", places[1][0])
+    return number is other
 
 
 def _guard_identity(context: Context, left: object, right: object) -> None:
