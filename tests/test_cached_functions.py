@@ -330,3 +330,30 @@ def test_a_graph_that_ended_where_a_cache_had_no_result_is_captured_anew_when_it
     assert counters().graphs == graphs + 1
     assert dict(counters().breaks) == breaks
     assert noise.cache_info()[:2] == (2, 1)
+
+
+@functools.lru_cache
+def following(n):
+    return n + 1
+
+
+@functools.lru_cache
+def chained(name):
+    return following(len(name)), name
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_results_that_are_keys_of_the_same_cache(dynamic):
+    def program(x, n):
+        return x + following(n), following(n) + following(n + 1), chained("a" * n)[0]
+
+    outcomes = []
+    for wrap in (lambda function: function, lambda function: capture(function, dynamic=dynamic)):
+        reset()
+        following.cache_clear(), chained.cache_clear()
+        call, rows = wrap(program), []
+        for n in (1, 1, 2, 3, 2, 1, 4):
+            result = call(torch.zeros(1), n)
+            rows.append((result[0].tolist(), result[1:], following.cache_info(), chained.cache_info()))
+        outcomes.append(rows)
+    assert outcomes[1] == outcomes[0]

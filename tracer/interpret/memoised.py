@@ -136,12 +136,16 @@ def _stop(trace: Trace, parts: Parts, key: Any, what: str) -> NoReturn:
 
 
 def _result(function: Wrapper, parts: Parts, key: Any) -> Any:
-    """What the cache holds for a key. A cache with a limit keeps it in a link, which only the collector looks into."""
+    """What the cache holds for a key.
+
+    A cache with a limit keeps it in a link, which only the collector looks into. It is shown the class of the cache,
+    and then the key, the result and the class of each link in turn.
+    """
     entry = parts.table[key]
     if function.cache_parameters()["maxsize"] is None:
         return entry
     stored = next(each for each, link in parts.table.items() if link is entry)
-    place = next(place for place, referent in enumerate(parts.referents) if referent is stored)
+    place = next(place for place in range(1, len(parts.referents), 3) if parts.referents[place] is stored)
     return parts.referents[place + 1]
 
 
