@@ -68,6 +68,11 @@ hidden = torch.compiler.disable(_get_value)
 """As torch hides functions of its optimizers from TorchDynamo, once that is imported."""
 
 
+@torch.compile(backend="eager")
+def compiled(x):
+    return x * 2
+
+
 @torch.compiler.assume_constant_result
 def constant():
     return 3
@@ -149,6 +154,7 @@ SAMPLES = {
     "constant_function": (constant, lambda x: x * constant(), None),
     "hidden_optimizer_function": (hidden, lambda x: x * hidden(2), None),
     "disabled_function": (marked, lambda x: marked(x), "disabled"),
+    "compiled_function": (compiled, lambda x: compiled(x), None),
     "tensor_operator": (torch.add, lambda x: torch.add(x, x), None),
     "pure_function": (ord, lambda x: x * ord("a"), None),
     "polyfill": (functools.reduce, lambda x: functools.reduce(operator.add, [x, x]), None),
@@ -170,6 +176,7 @@ TRACED = {
     "bound_special_method": (lambda x: x * getattr(1, "__add__")(2), ()),
     "method_of_a_constant": (lambda x: x * len(getattr(", ", "join")(["a", "b"])), ()),
     "function_of_the_trace": (defines, ()),
+    "cached_function_of_the_trace": (lambda x: functools.cache(lambda n: x * n)(2), ()),
     "nested_function": (lambda x, function: function(x), (make(2),)),
     "nested_function_with_row": (lambda x, function: function(x), (make_disabled(2),)),
 }

@@ -19,12 +19,13 @@ from tracer.interpret.constants import computed, describe, is_class_of_program
 from tracer.interpret.construct import class_refusal
 from tracer.interpret.functions import interpret_function
 from tracer.interpret.generators import GeneratorValue
+from tracer.interpret.location import is_user_file
 from tracer.interpret.mode_calls import ask_modes, asks_modes
 from tracer.interpret.policy import ROWS, Lookaside, Polyfill, Pure, Refused, row_of
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.tensor_overrides import call_overridden
 from tracer.interpret.trace import Trace
-from tracer.reasons import DISABLED, UNSUPPORTED_CALL
+from tracer.reasons import DISABLED, FUNCTION_TRANSFORM, UNSUPPORTED_CALL
 from tracer.values.base import (
     LITERALS,
     MISSING,
@@ -344,6 +345,26 @@ def refuse_row(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> NoRet
 def call_hidden(trace: Trace, function: types.FunctionType, args: Args, kwargs: Kwargs) -> Item:
     """Call the function that a wrapper of torch's own hides from TorchDynamo."""
     return trace.machine.call(trace, inspect.unwrap(function), args, kwargs)
+
+
+def call_compiled(trace: Trace, function: types.FunctionType, args: Args, kwargs: Kwargs) -> Item:
+    """Call what torch.compile was given for the function that it has made; captured itself, that is left to torch."""
+    _refuse_outside_of_program(trace, function)
+    return trace.machine.call(trace, get_attribute(trace, function, "_torchdynamo_orig_callable"), args, kwargs)
+
+
+def call_compiled_module(trace: Trace, function: types.FunctionType, args: Args, kwargs: Kwargs) -> Item:
+    """Call a module that torch.compile has made like any other: its `forward` is a function that it has made."""
+    if torch.nn.modules.module._has_any_global_hook():
+        trace.stop(FUNCTION_TRANSFORM, "a compiled module is called where all modules have hooks")
+    _refuse_outside_of_program(trace, function)
+    return trace.machine.call(trace, torch.nn.Module.__call__, args, kwargs)
+
+
+def _refuse_outside_of_program(trace: Trace, function: types.FunctionType) -> None:
+    """A break at a call that code of the program's has not made: there the function is what capture was given."""
+    if trace.frame is None or not is_user_file(trace.frame.user.code.filename):
+        trace.stop(FUNCTION_TRANSFORM, full_name(function))
 
 
 def refuse_disabled(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> NoReturn:

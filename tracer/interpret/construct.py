@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import inspect
+import random
 import sys
 import types
 import typing
@@ -35,6 +36,7 @@ from tracer.values.protocols.iteration import listed, unpack
 from tracer.values.protocols.special_methods import call_stored
 from tracer.values.quiet_classes import loud_place
 from tracer.values.raising import throw
+from tracer.values.random_generators import RandomGenerator
 from tracer.values.sets import SetValue
 from tracer.values.tensor_subclasses import NOT_OVERRIDDEN, is_overridable
 from tracer.values.tuples import TupleValue, make_tuple
@@ -175,6 +177,13 @@ def _new_frozenset(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     return SetValue(cls, host(trace, frozenset, elements(trace, args[0]) if args else ()))
 
 
+def _new_generator(trace: Trace, cls: type) -> Item:
+    """A generator of random numbers, of Python's own class."""
+    if cls is not random.Random:
+        trace.stop(UNSUPPORTED_CALL, f"{cls.__module__}.{cls.__qualname__}, a generator of random numbers")
+    return RandomGenerator(trace.step)
+
+
 ALLOCATORS: tuple[tuple[Any, Callable[..., Item]], ...] = (
     (BaseException, _new_exception),
     (list, lambda trace, cls, args, kwargs: ListValue(cls)),
@@ -184,6 +193,7 @@ ALLOCATORS: tuple[tuple[Any, Callable[..., Item]], ...] = (
     (frozenset, _new_frozenset),
     (tuple, _new_tuple),
     *((base, _new_literal) for base in PLAIN),
+    (random.Random, lambda trace, cls, args, kwargs: _new_generator(trace, cls)),
     (typing.Generic, lambda trace, cls, args, kwargs: ObjectValue(cls)),
     (types.SimpleNamespace, lambda trace, cls, args, kwargs: ObjectValue(cls)),
 )

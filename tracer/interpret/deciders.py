@@ -20,7 +20,7 @@ from tracer.interpret import actions
 from tracer.interpret.construct import class_refusal, construct, is_made_by_type
 from tracer.interpret.functions import interpret_born, interpret_function, interpret_nested
 from tracer.interpret.marked_calls import call_marked_operator, call_substitute, compute_marked, refuse_disallowed
-from tracer.interpret.memoised import call_cached
+from tracer.interpret.memoised import call_cached, call_cached_here
 from tracer.interpret.numpy_calls import (
     call_method_of_array,
     call_method_of_number,
@@ -32,6 +32,7 @@ from tracer.interpret.numpy_calls import (
 from tracer.interpret.policy import IMMUTABLE, ROWS, Lookaside, Operator, Polyfill, Pure, Refused, row_of
 from tracer.mark_tables import CONSTANT_MARK, is_allowed, is_disallowed, is_nonstrict, substitute_of
 from tracer.values.base import NUMPY_FUNCTIONS, Lazy, Value
+from tracer.values.cached_functions import CachedFunction
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
 from tracer.values.functions import FunctionValue, NestedFunction
 from tracer.values.getters import GETTERS, ComparisonKey, GetterValue
@@ -48,6 +49,9 @@ SomeDecider = TypeVar("SomeDecider", bound=Decider)
 
 DISABLE_MARKS: Final = ("_bytegraph_disabled", "_torchdynamo_disable")
 """Attributes by which our `disable` and torch's mark a function."""
+
+COMPILED_MARK: Final = "_torchdynamo_wrapper_id"
+"""The attribute by which torch knows what torch.compile has made: the identity of the function that has it."""
 
 OPERATOR_TYPES: Final = (torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.jit.ScriptFunction)
 """Types of callables that are operators, each of them."""
@@ -116,6 +120,12 @@ def comparison_key(function: ComparisonKey) -> Action | None:
 def getter(function: Any) -> Action | None:
     """Instances of operator.itemgetter, attrgetter and methodcaller: a function that does the same is interpreted."""
     return actions.call_getter
+
+
+@takes(CachedFunction)
+def cached_function_of_the_trace(function: CachedFunction) -> Action | None:
+    """Functions behind functools.lru_cache that the traced program has made: answered from their cache, or called."""
+    return call_cached_here
 
 
 @takes(Value)
@@ -202,6 +212,14 @@ def disabled_function(function: types.FunctionType) -> Action | None:
     """Functions marked with `disable`: a break."""
     is_disabled = any(function.__dict__.get(mark) for mark in DISABLE_MARKS)
     return actions.refuse_disabled if is_disabled and not isinstance(ROWS.get(function), Refused) else None
+
+
+@takes(types.FunctionType)
+def compiled_function(function: types.FunctionType) -> Action | None:
+    """Functions that torch.compile has made: what they compile is called, as TorchDynamo does inside another."""
+    if function.__qualname__ == "OptimizedModule.__call__" and function.__module__.startswith("torch._dynamo."):
+        return actions.call_compiled_module
+    return actions.call_compiled if function.__dict__.get(COMPILED_MARK) == id(function) else None
 
 
 @takes(object)
@@ -324,6 +342,7 @@ DECIDERS: Final[tuple[Decider, ...]] = (
     partial_object,
     comparison_key,
     getter,
+    cached_function_of_the_trace,
     callable_object,
     not_callable,
     disallowed_callable,
@@ -337,6 +356,7 @@ DECIDERS: Final[tuple[Decider, ...]] = (
     constant_function,
     hidden_optimizer_function,
     disabled_function,
+    compiled_function,
     tensor_operator,
     pure_function,
     polyfill,

@@ -19,13 +19,15 @@ from tracer.guards.source import constant
 from tracer.interpret.constants import describe
 from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
-from tracer.values.base import LITERALS, MISSING
+from tracer.values.base import LITERALS, MISSING, realise, type_of
+from tracer.values.cached_functions import CachedFunction
 from tracer.values.concrete import concrete
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.kinds import NotConcrete
 from tracer.values.objects import ObjectValue
 from tracer.values.raising import Raised
+from tracer.values.tuples import make_tuple
 
 Wrapper = Any
 """A functools._lru_cache_wrapper, which is generic for type checkers only."""
@@ -179,3 +181,24 @@ def _identified(trace: Trace, item: Item) -> Any:
         raise NotConcrete
     trace.guard(item.source, "same object", item.object)
     return item.object
+
+
+SEPARATOR = object()
+"""What stands between the arguments of a key and the keywords."""
+
+
+def call_cached_here(trace: Trace, function: CachedFunction, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
+    """The result of a cached function that the trace has made: that of an equal call before, or a new one."""
+    parts = [realise(trace, arg) for arg in args]
+    if kwargs:
+        parts += [SEPARATOR, *(part for pair in kwargs.items() for part in pair)]
+    if function.typed:
+        parts += [type_of(trace, arg) for arg in (*args, *kwargs.values())]
+    is_its_own_key = len(parts) == 1 and type(parts[0]) in (int, str)  # as CPython has it: 1 and 1.0 are two keys
+    key = parts[0] if is_its_own_key else trace.key(make_tuple(parts))
+    result = function.results.get(key, MISSING)
+    if result is MISSING:
+        result = trace.machine.call(trace, function.function, args, kwargs)
+    if function.most is None or function.most > 0:
+        function.keep(trace, key, result)
+    return result

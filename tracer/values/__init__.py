@@ -2,6 +2,7 @@
 
 from tracer.values import (
     attribute_dicts,
+    cached_functions,
     cells,
     dict_views,
     dicts,
@@ -22,6 +23,7 @@ from tracer.values import (
     outside_iterators,
     partials,
     ragged_sizes,
+    random_generators,
     sequence_iterators,
     sets,
     slices,
@@ -39,6 +41,7 @@ from tracer.values import (
 
 __all__ = [
     "attribute_dicts",
+    "cached_functions",
     "cells",
     "dict_views",
     "dicts",
@@ -59,6 +62,7 @@ __all__ = [
     "outside_iterators",
     "partials",
     "ragged_sizes",
+    "random_generators",
     "sequence_iterators",
     "sets",
     "slices",

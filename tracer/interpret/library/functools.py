@@ -13,8 +13,9 @@ from tracer.interpret.library.warnings import warn_at
 from tracer.interpret.places import place_of_caller
 from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
-from tracer.reasons import WARNING
+from tracer.reasons import UNSUPPORTED_CALL, WARNING
 from tracer.values.base import MISSING, UNREAD, realise
+from tracer.values.cached_functions import CachedFunction
 from tracer.values.class_attributes import class_attribute
 from tracer.values.dicts import DictValue
 from tracer.values.getters import COMPARISON_KEY, ComparisonKey
@@ -62,6 +63,21 @@ def reduce(function: Callable[[Any, Any], Any], iterable: Iterable[Any], initial
 @polyfill(functools.partial.__call__)
 def call_partial(self: Any, /, *args: Any, **kwargs: Any) -> Any:
     return self.func(*self.args, *args, **{**self.keywords, **kwargs})
+
+
+@lookaside(functools._lru_cache_wrapper)
+def _cached(trace: Trace, function: Item, maxsize: Item, typed: Item, info: Item, /) -> Item:
+    if not (maxsize is None or type(maxsize) is int) or type(typed) is not bool:
+        trace.stop(UNSUPPORTED_CALL, "functools.lru_cache with these arguments")
+    return CachedFunction(function, maxsize, typed, [maxsize, typed, info], trace.step)
+
+
+@lookaside(functools._lru_cache_wrapper.cache_clear)
+def _clear_cache(trace: Trace, function: Item) -> None:
+    if not isinstance(function, CachedFunction):
+        trace.stop(UNSUPPORTED_CALL, "functools._lru_cache_wrapper.cache_clear")
+    trace.effects.record(function)
+    function.results.clear()
 
 
 def _partial_get(trace: Trace, item: Item, instance: Item, owner: Item = None) -> Item:

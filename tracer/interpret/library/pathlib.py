@@ -1,0 +1,37 @@
+"""pathlib: pure paths are interpreted, as they only compute with text. What asks the file system breaks the graph."""
+
+from __future__ import annotations
+
+import pathlib
+import types
+from collections.abc import Iterator
+from typing import Any
+
+from tracer.interpret.policy import interpret
+
+PURE = (pathlib.PurePath, pathlib.PurePosixPath, pathlib.PureWindowsPath)
+CONCRETE = (pathlib.Path, pathlib.PosixPath, pathlib.WindowsPath)
+
+
+def _functions(cls: type) -> Iterator[Any]:
+    """The functions of Python that a class stores."""
+    for stored in vars(cls).values():
+        function = getattr(stored, "fget", None) or getattr(stored, "__func__", stored)
+        if isinstance(function, types.FunctionType):
+            yield function
+
+
+def _flavours() -> Iterator[type]:
+    """The classes that know the syntax of paths, up to 3.11."""
+    for cls in PURE[1:]:
+        flavour = vars(cls).get("_flavour")
+        if flavour is not None and not isinstance(flavour, types.ModuleType):
+            yield from type(flavour).__mro__[:-1]
+
+
+_parents: Any = type(pathlib.PurePath("a/b").parents)
+interpret(
+    *(*PURE, *CONCRETE, _parents),
+    *dict.fromkeys(function for cls in (*PURE, _parents, *_flavours()) for function in _functions(cls)),
+    *(function for cls in CONCRETE for function in _functions(cls) if function.__name__ in ("__new__", "__init__")),
+)
