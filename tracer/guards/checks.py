@@ -379,15 +379,16 @@ def _has_order(value: Any, expected: tuple[Any, ...], _: GuardedCall) -> bool:
 
 
 HOOK_TABLES = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+COMPILED_CALL = "_compiled_call_impl"
+"""The attribute of a module that is called in place of its hooks and its `forward`."""
 GLOBAL_HOOK_TABLES = tuple(f"_global{name}" for name in HOOK_TABLES)
 
 
 def _has_no_hooks(module: Any, _expected: None, _: GuardedCall) -> bool:
     stored = object.__getattribute__(module, "__dict__")
     of_all_modules = torch.nn.modules.module.__dict__
-    return all(name in stored and not dict.__len__(stored[name]) for name in HOOK_TABLES) and not any(
-        of_all_modules[name] for name in GLOBAL_HOOK_TABLES
-    )
+    without = all(name in stored and not dict.__len__(stored[name]) for name in HOOK_TABLES)
+    return without and COMPILED_CALL not in stored and not any(of_all_modules[name] for name in GLOBAL_HOOK_TABLES)
 
 
 def _expression_holds(_value: None, expected: Expression, call: GuardedCall) -> bool:

@@ -413,6 +413,8 @@ class Compiler {
       node.key = tables[i];
       if (!add_test(add(node), Test::empty, Py_None)) return false;
     }
+    static PyObject* replacement = interned("_compiled_call_impl");  // is called in their place
+    if (!add_test(dict, Test::absent, replacement)) return false;
     return program_.checks_global_hooks_ = true;
   }
 

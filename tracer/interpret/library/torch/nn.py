@@ -16,16 +16,34 @@ from tracer.values.protocols.attributes import get_attribute
 
 Module = torch.nn.Module
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+COMPILED = "_compiled_call_impl"
+"""Where `Module.compile` puts what is called from then on."""
 GLOBAL_HOOKS = tuple(f"_global{name}" for name in HOOKS)
 
 
 @lookaside(Module._wrapped_call_impl)
 def _call(trace: Trace, module: Item, /, *args: Item, **kwargs: Item) -> Item:
-    """Module.__call__: the hook machinery is interpreted only where hooks are set."""
+    """Module.__call__: the hook machinery is interpreted only where hooks are set.
+
+    What a module has been compiled to by torch.compile does what its own call does, and is left aside.
+    """
     if not _has_no_hooks(module):
+        replacement = _replacement(trace, module)
+        if replacement is not None:
+            return call(trace, replacement, args, kwargs)
         return call(trace, Module._call_impl, [module, *args], kwargs)
     trace.guard(module.source, "no hooks")
     return call(trace, get_attribute(trace, module, "forward"), args, kwargs)
+
+
+def _replacement(trace: Trace, module: Item) -> Item:
+    """What is called in place of a module's own call, unless torch.compile has made it of that; None if nothing is."""
+    stored = getattr(module, "object", MISSING)
+    if stored is MISSING or COMPILED not in object.__getattribute__(stored, "__dict__"):
+        return None
+    replacement = get_attribute(trace, module, COMPILED)
+    real = stored.__dict__[COMPILED]
+    return None if real is None or hasattr(real, "_torchdynamo_orig_callable") else replacement
 
 
 @named_lookaside("torch._dynamo.mutation_guard", "install_generation_tagging_init.<locals>.patched_init")
@@ -41,7 +59,7 @@ def _has_no_hooks(module: Item) -> bool:
     if any(name in module.attributes for name in HOOKS):
         return False
     real = module.object.__dict__
-    if real.get("_compiled_call_impl") is not None or any(real.get(name) for name in HOOKS):
+    if COMPILED in real or any(real.get(name) for name in HOOKS):
         return False
     return not any(getattr(torch.nn.modules.module, name) for name in GLOBAL_HOOKS)
 
