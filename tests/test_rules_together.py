@@ -21,6 +21,7 @@ from passes.infer.trials.variant import CallVariant
 from passes.infer.validity.trials_together import trials_of, tried_together, with_provoked_refusals
 from passes.infer.worker import Laboratory
 from passes.meta import TensorMeta
+from passes.record import record
 from passes.rules.answer import Answerer
 from passes.rules.book import Rulebook, read_title, shipped_folder, write_rules, write_title
 from passes.rules.generate import PredictedError
@@ -30,6 +31,7 @@ from tests.rulebooks import rule
 from tracer.commands.application import application
 
 BOTH = ("self", "other")
+EMPTY, FULL = TensorMeta((2, 0, 3), (3, 3, 1)), TensorMeta((2, 6, 3), (18, 3, 1))
 FACTS = {"shape": "broadcast(self, other)", "stride": "iterated(shape, self, other)"}
 
 
@@ -245,6 +247,22 @@ def test_the_twin_that_answers_more_is_taken(tmp_path, laboratory):
     write_rules(tmp_path, right.op, right.level, [of_two("torch.maximum", dtype="self.dtype")])
     (alone,) = narrowed(Rulebook(tmp_path), poor.op, poor.level, laboratory)
     assert alone == poor
+
+
+def test_recorded_calls_of_a_twin_contradict_a_rule_too(tmp_path):
+    """Of a dimension without elements `chunk` gives as many pieces as were asked for, not one; no trial asks that."""
+    op, book = "torch.Tensor.chunk", tmp_path / "book"
+    with record(tmp_path / "corpus", levels=["function"]):
+        for size in range(1, 13):
+            torch.chunk(torch.zeros(size, 0, 3), 3, 1)
+    (right,) = Rulebook(shipped_folder()).rules(op, "function")
+    write_title(book)
+    write_rules(book, op, "function", [replace(right, form=right.form[-1:])])
+    words = ["rules", "narrow", str(book), "-o", str(book), "--corpus", str(tmp_path / "corpus")]
+    assert CliRunner().invoke(application, words).exit_code == 0
+    (narrow,) = Rulebook(book).rules(op, "function")
+    empty, full = (Answerer(narrow).answer({"self": meta, "chunks": 3, "dim": 1}) for meta in (EMPTY, FULL))
+    assert empty is None and full is not None
 
 
 def test_the_command_writes_a_book_that_it_leaves_as_it_is(tmp_path):

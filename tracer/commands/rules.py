@@ -15,7 +15,7 @@ from passes.infer.assessment.compare import UNKNOWN_FAMILY, RuleCheck, by_family
 from passes.infer.assessment.defaults import contradicted, default_dtype
 from passes.infer.assessment.merge import MergeChoice
 from passes.infer.assessment.merge import merge as merged
-from passes.infer.assessment.sweep import SweptRule, narrowed, swept
+from passes.infer.assessment.sweep import SweptRule, narrowed, swept, twins_of
 from passes.infer.run import StudyJob, Task, calls_of, inputs_of_siblings, matches, read_log, tasks_of
 from passes.infer.validity.regain import regained
 from passes.infer.validity.widen import widened
@@ -257,7 +257,9 @@ def narrow(
     folders = tuple(map(str, corpora))
 
     def change(rulebook: Rulebook, op: str, level: str, laboratory: Laboratory) -> list[Rule]:
-        return narrowed(rulebook, op, level, laboratory, seed, calls_of(folders, op, level)[0])
+        names = (op, *twins_of(op, level))
+        recorded = [call for name in names for call in calls_of(folders, name, level)[0]]
+        return narrowed(rulebook, op, level, laboratory, seed, recorded)
 
     _rewrite(book, out, ops, change, as_json)
 
