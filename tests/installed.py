@@ -1,4 +1,4 @@
-"""`python -m tests.installed`: `pip install .` into a new virtual environment, and what a new user tries first there.
+"""`python -m tests.installed`: an sdist, its wheel in a new virtual environment, and what a new user tries first there.
 
 The environment, build/installed, has torch and our ordinary dependencies, as links to the packages that run this, and
 no other package: what needs one that is not declared fails. Nothing is downloaded.
@@ -20,8 +20,11 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / "build" / "installed"
-COPIED = ("tracer", "passes", "backends", "bytegraph.py", "setup.py", "pyproject.toml", "README.md", "LICENSE")
-BUILD = ("setuptools", "wheel", "packaging")
+COPIED = (
+    *("tracer", "passes", "backends", "bytegraph.py", "setup.py", "pyproject.toml", "MANIFEST.in"),
+    *("README.md", "LICENSE", "CHANGELOG.md"),
+)
+BUILD = ("setuptools", "wheel", "packaging", "build")
 
 SCRIPT = """
 import bytegraph, torch
@@ -97,12 +100,24 @@ def main() -> None:
     (site / "packages.pth").write_text(f"{PLACE / 'packages'}\n")
     pip = [environment / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
     run([*pip, "uninstall", "--yes", "setuptools"], tree)  # that of Python 3.11, which hides the linked one
-    run([*pip, "install", "--no-build-isolation", "--no-index", "."], tree)
+    run([environment / "bin" / "python", "-m", "build", "--no-isolation"], tree)
+    run([*pip, "install", "--no-index", wheel_in(tree / "dist")], tree)
     (project / "backends").mkdir(parents=True)
     (project / "backends" / "mine.py").write_text("ONE = 1\n")
     (project / "script.py").write_text(f"{SCRIPT}\ndef step_of_one():\n    return step(torch.ones(1))\n")
     for words in TRIES:
         run([environment / "bin" / words[0], *words[1:]], project)
+
+
+def wheel_in(folder: Path) -> Path:
+    """The wheel that was built beside an sdist. Exits where one is missing, or has another name than it should."""
+    python = sys.implementation.cache_tag.replace("cpython-", "cp")
+    name = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["name"]
+    (sdist,) = folder.glob(f"{name}-*.tar.gz")
+    wheels = list(folder.glob(f"{sdist.name.removesuffix('.tar.gz')}-{python}-{python}-*.whl"))
+    if len(wheels) != 1:
+        sys.exit(f"no wheel for {python} among {sorted(path.name for path in folder.iterdir())}")
+    return wheels[0]
 
 
 def run(command: list[str | Path], folder: Path) -> None:

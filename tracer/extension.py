@@ -18,8 +18,8 @@ TESTED: Final = ("2.13", "2.14")
 """The versions of torch that the tests pass on, patches apart (docs/platforms.md)."""
 
 BUILD: Final = (
-    "run `pip install --no-build-isolation .`, or `python setup.py build_ext --inplace`, in the tree of bytegraph with "
-    "this Python"
+    "run `pip install --no-build-isolation --no-deps --force-reinstall` with the tree of bytegraph, or its sdist, and "
+    "this Python; or `python setup.py build_ext --inplace` in the tree"
 )
 FOLDER: Final = Path(__file__).parent
 
