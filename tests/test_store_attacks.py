@@ -11,6 +11,7 @@ import tracer
 from tests.check import check  # noqa: F401 - registers what every test of captures needs
 from tests.stored import files, forget, kinds
 from tests.test_store_files import add_path, contents, rewrite
+from tracer.store.errors import BadFile
 from tracer.store.objects import fingerprint
 
 
@@ -194,17 +195,69 @@ def makes_a_function(attack):
     attack.given_to_the_rest(2, read("made"))
 
 
+def repeats_a_list(attack):
+    attack.begin(assign("many", ["BinOp", ["List", [text(0)], ["Load"]], ["Mult"], text(1 << 60)]))
+
+
+def repeats_a_text(attack):
+    attack.begin(assign("many", ["BinOp", text("x"), ["Mult"], text(1 << 60)]))
+
+
+def formats_a_text(attack):
+    attack.begin(assign("many", ["BinOp", text("%999999999999d"), ["Mod"], text(1)]))
+
+
+def doubles_a_list(attack):
+    twice = assign("items", ["BinOp", read("items"), ["Add"], read("items")])
+    attack.begin(assign("items", ["List", [text(0)], ["Load"]]), *[twice] * 60)
+
+
+def squares_a_number(attack):
+    square = assign("many", ["BinOp", read("many"), ["Mult"], read("many")])
+    attack.begin(assign("many", text(1 << 60)), *[square] * 60)
+
+
+def raises_to_a_power(attack):
+    tower = text(1 << 60)
+    for _ in range(20):
+        tower = ["BinOp", tower, ["Pow"], text(64)]
+    attack.begin(assign("many", tower))
+
+
+def lists_a_range(attack):
+    attack.begin(assign("many", call("list", call("range", text(1 << 60)))))
+
+
+def lists_a_range_by_its_iterator(attack):
+    attack.begin(
+        assign("each", call("iter", call("range", text(1 << 60)))), assign("many", call("tuple", read("each")))
+    )
+
+
+def extends_by_a_range(attack):
+    attack.begin(
+        assign("items", ["List", [], ["Load"]]),
+        expression(method("list", "extend", read("items"), call("range", text(1 << 60)))),
+    )
+
+
+def skips_forever(attack):
+    attack.constants["advance"] = ["helper", "advance"]
+    attack.begin(expression(call("advance", call("iter", call("range", text(1 << 60))), text(1 << 60))))
+
+
 ATTACKS = [
     *(iterates_until, iterates_a_method, extends_a_list, makes_a_class, makes_a_class_by_new, gives_a_class_a_hash),
     *(calls_another, calls_another_of_its_own_globals, calls_what_a_class_leads_to, has_globals_of_its_own),
     *(assigns_to_what_it_calls, names_a_constant_as_a_builtin, names_a_parameter_as_a_helper, runs_another_original),
     *(reads_a_dictionary, reads_an_attribute, unpacks_a_list, makes_a_function),
+    *(repeats_a_list, repeats_a_text, formats_a_text, lists_a_range, lists_a_range_by_its_iterator),
+    *(extends_by_a_range, skips_forever),
 ]
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda each: each.__name__)
-def test_nothing_else_is_called(attack, tmp_path):
-    expected = program(torch.ones(3))
+def attacked(attack, tmp_path):
+    """Change the stored capture of the program, and return a file that is not there unless the attack made it."""
     tracer.capture(program, cache=tmp_path)(torch.ones(3))
     forget()
     mark, changed = tmp_path / "owned", 0
@@ -215,6 +268,22 @@ def test_nothing_else_is_called(attack, tmp_path):
             rewrite(file.path, data)
             changed += 1
     assert changed == 1
+    return mark
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda each: each.__name__)
+def test_nothing_else_is_called(attack, tmp_path):
+    expected, mark = program(torch.ones(3)), attacked(attack, tmp_path)
     assert torch.equal(tracer.capture(program, cache=tmp_path)(torch.ones(3)), expected)
     assert not mark.exists()
     assert "capture" in kinds() and "bug" not in kinds()
+
+
+@pytest.mark.parametrize(
+    "attack", [doubles_a_list, squares_a_number, raises_to_a_power], ids=lambda each: each.__name__
+)
+def test_memory_is_not_eaten(attack, tmp_path):
+    """What cannot be told before the program runs ends it there."""
+    attacked(attack, tmp_path)
+    with pytest.raises(BadFile, match="no number"):
+        tracer.capture(program, cache=tmp_path)(torch.ones(3))

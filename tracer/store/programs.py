@@ -47,8 +47,27 @@ BUILTIN_NAMES: Final = frozenset(
     }
     | {"Exception", "BaseException", "False", "True", "None", "ValueError", "OverflowError", "ZeroDivisionError"}
 )
+NUMBER: Final = "__number__"
+"""The name, which no file may use, of what a stored program passes the operands of its arithmetic through."""
+BITS: Final = 128
+"""Of an operand; sizes and the numbers of programs have 64, and their products are few."""
+MOST: Final = 1 << 24
+"""Elements of an iterator that a stored program skips."""
+
+
+def number(operand: Any) -> Any:
+    """The operand itself. Raises BadFile for what is no number of a usual size: a list or a text could be repeated
+    until no memory is left, and so could the digits of an integer.
+    """
+    if type(operand) not in NUMBERS or (type(operand) is int and operand.bit_length() > BITS):
+        raise BadFile("arithmetic with what is no number")
+    return operand
+
+
+NUMBERS: Final = frozenset({int, float, bool, complex})
 PROGRAM_BUILTINS: Final = {
-    name: getattr(builtins, name) for name in BUILTIN_NAMES if name not in ("False", "True", "None")
+    **{name: getattr(builtins, name) for name in BUILTIN_NAMES if name not in ("False", "True", "None")},
+    NUMBER: number,
 }
 """All builtins that a stored program has."""
 
@@ -116,6 +135,12 @@ ONE_ARGUMENT: Final = frozenset({"iter", "type"})
 """What calls a function, or makes a class, if it is given more than one argument."""
 READING: Final = frozenset({"__getattribute__", "pop"})
 """Methods that give what an object holds."""
+STREAMS: Final = frozenset({"range", "iter", "enumerate", "zip", "reversed"})
+"""Builtins that make objects of few bytes with any number of elements."""
+TAKING_ALL: Final = frozenset(
+    {"list", "dict", "set", "tuple", "OrderedDict", "deque"} | {"extend", "update", "__setitem__"}
+)
+"""Classes and methods that take all elements of what they are given."""
 BINDING: Final = frozenset({"MethodType", "partial"})
 """Helpers that bind a function to arguments."""
 
@@ -149,6 +174,8 @@ class Program:
         """Constants that are the globals of functions which the program makes."""
         self._read: set[str] = set()
         """Variables that hold what some object held: no function among them may be called or bound."""
+        self._streams: set[str] = set()
+        """Variables that hold, or may hold inside, an object of STREAMS."""
 
     def clash(self) -> str:
         """A name that stands for two things; "" if there is none."""
@@ -186,6 +213,11 @@ class Program:
             unpacks = any(isinstance(target, ast.Tuple | ast.List) for target in node.targets)
             if (unpacks and not gives_graph) or self._reads(node.value):
                 self._read.update(_assigned(list(ast.walk(node))))
+            if self._streams_in(node.value):
+                self._streams.update(_assigned(list(ast.walk(node))))
+
+    def _streams_in(self, value: ast.expr) -> bool:
+        return any(isinstance(node, ast.Name) and node.id in STREAMS | self._streams for node in ast.walk(value))
 
     def _reads(self, value: ast.expr) -> bool:
         return any(
@@ -209,11 +241,15 @@ class Program:
         if isinstance(called, ast.Name):
             if called.id not in self.callables or (called.id in ONE_ARGUMENT and len(arguments) != 1):
                 return False
+            if called.id in TAKING_ALL and any(map(self._streams_in, arguments)):
+                return False
             kind = self._kind(called).split()
             return not kind or self._may_give(kind[-1], arguments)
         if not isinstance(called, ast.Attribute) or not isinstance(called.value, ast.Name):
             return False
         if called.value.id not in self.classes or called.attr not in METHODS:
+            return False
+        if called.attr in TAKING_ALL and any(map(self._streams_in, arguments)):
             return False
         return called.value.id != "type" or (called.attr == "__setattr__" and _names_no_method(arguments))
 
@@ -227,6 +263,9 @@ class Program:
             return is_own and not any(map(self._reads, arguments))
         if called in BINDING:
             return isinstance(first, ast.Name) and not self._reads(first)
+        if called == "advance":
+            count = arguments[1] if len(arguments) == 2 else None
+            return isinstance(count, ast.Constant) and type(count.value) is int and count.value <= MOST
         if called == "FunctionType":
             return self._makes_function(arguments)
         return True
@@ -352,6 +391,8 @@ def _node(data: Any, values: ValueReader, depth: int, nodes: list[ast.AST]) -> a
         node: ast.AST = ast.Constant(constant)
     else:
         node = getattr(ast, name)(*[_field(part, values, depth, nodes) for part in parts])
+        if isinstance(node, ast.BinOp):
+            node.left, node.right = map(_operand, (node.left, node.right))
         if isinstance(node, ast.stmt):
             node.lineno = 1  # which `ast.unparse` looks at
     nodes.append(node)
@@ -367,6 +408,18 @@ def _call_of_graph(parts: list[Any], nodes: list[ast.AST]) -> ast.AST:
     call = ast.Call(ast.Name(GRAPH, WORDS["Load"]), arguments, [])  # type: ignore[arg-type]
     nodes += [*arguments, call.func, call]
     return call
+
+
+OPERANDS: Final = (ast.Name, ast.Call, ast.Subscript, ast.BinOp, ast.UnaryOp)
+
+
+def _operand(node: ast.AST) -> ast.expr:
+    """An operand of arithmetic, which is made sure to be a number when the program runs."""
+    if isinstance(node, ast.Constant) and type(node.value) in NUMBERS:
+        return node
+    if not isinstance(node, OPERANDS):
+        raise BadFile("arithmetic with what is no number")
+    return ast.Call(ast.Name(NUMBER, ast.Load()), [node], [])
 
 
 def _field(part: Any, values: ValueReader, depth: int, nodes: list[ast.AST]) -> Any:
