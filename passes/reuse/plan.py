@@ -216,6 +216,9 @@ class Planner:
             return f"the memory of {name} is returned"
         if overlaps(operand.meta):
             return "several of its elements share one place in memory"
+        produced = self.memory.storages[result.storage]
+        if produced.escapes and (owner.bytes != produced.bytes or concrete(operand.meta).storage_offset):
+            return "the result is returned, and would be a part of larger memory"
         if any(self._clashes(self.memory.argument(call, other), operand, home) for other in range(len(call.tensors))):
             return f"{node.name} reads the same memory by another view"
         if home in self.saved:
