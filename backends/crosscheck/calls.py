@@ -32,6 +32,7 @@ REFUSALS: Final = OPERATOR_ERRORS
 
 # Methods that name a dtype.
 CASTS: Final = {"float": "double", "half": "double", "bfloat16": "double", "cfloat": "cdouble"}
+OFFSETS: Final = 1024  # elements before a tensor that are copied with it
 Convert = Callable[[Tensor], Tensor]
 WIDER: Final = {
     torch.float16: torch.float64,
@@ -196,10 +197,11 @@ def span(tensor: Tensor) -> tuple[int, int]:
 def alias_preserving(
     tensors: list[Tensor], dtype: Callable[[torch.dtype], torch.dtype] = lambda dtype: dtype
 ) -> dict[int, Tensor]:
-    """Copies, by the id of the original tensor. Tensors that share a storage get copies that share one, at the same
-    offsets.
+    """Copies, by the id of the original tensor. Tensors that share a storage get copies that share one.
 
-    If one storage is read as several dtypes and the dtypes change, each tensor is copied by itself.
+    Copies are as far into their storage as the originals; where those are further than OFFSETS elements, as many
+    elements after a multiple of OFFSETS. If one storage is read as several dtypes and the dtypes change, each tensor is
+    copied by itself.
     """
     groups: dict[Any, list[Tensor]] = {}
     for tensor in tensors:
@@ -213,6 +215,7 @@ def alias_preserving(
             copies.update((id(tensor), _alone(tensor.detach(), dtype)) for tensor in group)
             continue
         begin, end = min(span(tensor)[0] for tensor in group), max(span(tensor)[1] for tensor in group)
+        begin -= begin if begin <= OFFSETS else begin % OFFSETS
         flat = torch.as_strided(first, (end - begin,), (1,), begin).to(dtype(first.dtype), copy=True)
         for tensor in group:
             copies[id(tensor)] = flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset() - begin)

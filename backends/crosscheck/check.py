@@ -22,7 +22,12 @@ from backends.crosscheck.bisection import fewest, first_wrong
 from backends.crosscheck.calls import REFUSALS, ConcreteCall, attempt
 from backends.crosscheck.candidates import CompilerCandidate
 from backends.crosscheck.compare import CrosscheckDifference, error_words, stale
-from backends.crosscheck.contents import joined_inputs, other_contents
+from backends.crosscheck.contents import (
+    ONLY_IF_TORCH_IS_RIGHT,
+    differentiated_contents,
+    joined_inputs,
+    other_contents,
+)
 from backends.crosscheck.gradients import MANNERS
 from backends.crosscheck.operators import UNINITIALISED, is_registered, is_torchs, name_of
 from backends.crosscheck.reference import reference, shares_memory
@@ -40,7 +45,7 @@ from passes.operators.targets import UnknownTarget
 
 Progress = Callable[[int, int, str], None]
 # What a compiler's whole graph is put through.
-WHOLE: Final = tuple(map(Variation, ("values", "repeat", "poison", "other values", "threads")))
+WHOLE: Final = tuple(map(Variation, ("values", "repeat", "poison", "other values", "threads", "python thread")))
 TRAINED: Final = (Variation("training"), *(Variation("gradients", manner) for manner in ("", *MANNERS)))
 REPEATED: Final = Variation("repeat")
 DECLARED: Final = Variation("writes")
@@ -280,7 +285,7 @@ def _check_whole(
             if len(report.findings) >= settings.most:
                 return
     for kind, others in OTHER_CALLS.items():
-        if getattr(settings, OPTIONS[kind]) and len(report.findings) < settings.most:
+        if all(getattr(settings, option) for option in OPTIONS[kind]) and len(report.findings) < settings.most:
             _check_others(kind, others(call), candidate, settings, report)
 
 
@@ -288,8 +293,14 @@ OTHER_CALLS: Final[dict[str, Callable[[ConcreteCall], Iterator[tuple[str, Concre
     "size": other_sizes,
     "content": other_contents,
     "joined": joined_inputs,
+    "slopes": differentiated_contents,
 }
-OPTIONS: Final = {"size": "sizes", "content": "contents", "joined": "contents"}
+OPTIONS: Final = {
+    "size": ("sizes",),
+    "content": ("contents",),
+    "joined": ("contents",),
+    "slopes": ("contents", "gradients"),
+}
 REJECTABLE: Final = ("size", "joined")
 """What a compiler may reject, which is no wrong answer."""
 
@@ -305,6 +316,8 @@ def _check_others(
     for words, other in others:
         report.variations += 1
         variation, trial = Variation(kind, words), CrosscheckTrial(other, candidate, torch.get_rng_state())
+        if words in ONLY_IF_TORCH_IS_RIGHT and not trial.is_right_in_torch:
+            continue
         try:
             difference = trial.examine(variation)
         except REFUSALS as error:

@@ -262,14 +262,19 @@ def signs(call: ConcreteCall, outcome: ConcreteOutcome, right: ReferenceRun) -> 
 
 def _aliases(tensor: Tensor, others: Sequence[Any]) -> list[int]:
     """The numbers of the tensors that are in the memory of `tensor`."""
-    if not is_plain(tensor) or not tensor.numel():
+    if not _is_in_memory(tensor) or not tensor.numel():
         return []
     storage, tensors = tensor.untyped_storage()._cdata, enumerate(others)
     return [
         index
         for index, one in tensors
-        if isinstance(one, Tensor) and is_plain(one) and one.untyped_storage()._cdata == storage
+        if isinstance(one, Tensor) and _is_in_memory(one) and one.untyped_storage()._cdata == storage
     ]
+
+
+def _is_in_memory(tensor: Tensor) -> bool:
+    """Whether the tensor reads a storage, be it as conjugates or negatives."""
+    return is_plain(tensor.conj() if tensor.is_conj() else tensor) or (tensor.is_neg() and not tensor.is_nested)
 
 
 def overwritten(

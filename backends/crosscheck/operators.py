@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule, Node
+from torch.fx import Graph, GraphModule, Node
 from torch.utils._pytree import tree_leaves
 
 from backends.crosscheck.calls import ConcreteCall
@@ -44,6 +44,22 @@ OF_DTYPE: Final = _set("nan_to_num nan_to_num_ nextafter nextafter_")
 ORDERS: Final = _set("sort argsort topk kthvalue median nanmedian mode min max argmin argmax cummax cummin")
 FIRST: Final = _set("argmax argmin max min")
 KEEPING: Final = _set("sort argsort")
+# Whose gradient torch documents for equal elements.
+SPLITS: Final = FIRST | _set("amax amin aminmax maximum minimum")
+# What gives an exact result of exact elements, and another one as soon as those move.
+EXACT: Final = _set(
+    """
+    round floor ceil trunc fix sign sgn heaviside eq ne lt le gt ge equal greater greater_equal less less_equal
+    not_equal signbit isnan isinf isfinite logical_not logical_and logical_or logical_xor
+    """
+)
+# What is piecewise of functions that agree at the ends of the pieces: only the slopes jump there.
+PIECEWISE: Final = _set(
+    """
+    abs relu relu6 leaky_relu clamp clamp_min clamp_max clip hardtanh threshold hardshrink softshrink hardswish
+    hardsigmoid maximum minimum
+    """
+)
 # What chooses the greater or the lesser of two numbers: of two zeros, either.
 CHOOSES: Final = ORDERS | _set(
     """
@@ -57,7 +73,7 @@ CHOOSES: Final = ORDERS | _set(
 def chooses_zeros(target: Any) -> bool:
     """Whether an operator, or one of a graph's, chooses one of two equal zeros."""
     if isinstance(target, GraphModule):
-        return any(name_of(ConcreteCall(node.target, ())) in CHOOSES for node in target.graph.nodes)
+        return any_of(target, CHOOSES)
     return name_of(ConcreteCall(target, ())) in CHOOSES
 
 
@@ -77,6 +93,64 @@ def decides_ties(target: Any, kwargs: Any = None) -> bool:
         elif node.op == "placeholder" or (of_elements and is_pointwise(node.target)):
             by_element.add(node)
     return bool(decided) and all(decided)
+
+
+def splits_ties(module: GraphModule) -> bool:
+    """Whether a graph takes the greatest or least of elements of its inputs, and torch documents which of equal ones
+    get the gradient, wherever it orders any: the first, or all of them alike.
+    """
+    by_element: set[Node] = set()
+    found = False
+    for node in module.graph.nodes:
+        of_elements = all(used in by_element for used in node.all_input_nodes)
+        name = name_of(ConcreteCall(node.target, ()))
+        if name in ORDERS | SPLITS:
+            if name not in SPLITS or not of_elements:
+                return False
+            found = True
+        if node.op == "placeholder" or (of_elements and is_pointwise(node.target)):
+            by_element.add(node)
+    return found
+
+
+def any_of(module: GraphModule, names: frozenset[str]) -> bool:
+    """Whether a graph has an operator of one of these names."""
+    return any(name_of(ConcreteCall(node.target, ())) in names for node in module.graph.nodes)
+
+
+def mixes_elements(module: GraphModule) -> bool:
+    """Whether a graph has an operator that may compute zero with a rounding error, as transforms do."""
+    nodes = module.graph.nodes
+    names = [name_of(ConcreteCall(node.target, ())) for node in nodes]
+    return any("conv" in name or "fft" in name for name in names) or any(node.op == "call_module" for node in nodes)
+
+
+def computed_by_element(graph: Graph) -> set[Node]:
+    """The nodes of which all that is computed is computed element by element."""
+    nodes = set[Node]()
+    for node in reversed(graph.nodes):
+        here = node.op in ("placeholder", "output") or (node.op != "call_module" and is_pointwise(node.target))
+        if here and nodes.issuperset(node.users):
+            nodes.add(node)
+    return nodes
+
+
+def exact_inputs(module: Any, call: ConcreteCall, exact_names: frozenset[str]) -> list[bool]:
+    """For each tensor of a call of a graph: whether it is given to the operators of these names and no others, and all
+    that is computed of their results is computed by element.
+    """
+    if not isinstance(module, GraphModule):
+        return [False] * len(call.tensors)
+    elementwise = computed_by_element(module.graph)
+    others = set[int]()
+    for node, value in zip(module.graph.find_nodes(op="placeholder"), call.args, strict=True):
+        exact = node in elementwise and all(_is_one_of(user, exact_names) for user in node.users)
+        others |= set() if exact else {id(leaf) for leaf in tree_leaves(value)}
+    return [id(tensor) not in others for tensor in call.tensors]
+
+
+def _is_one_of(node: Node, names: frozenset[str]) -> bool:
+    return name_of(ConcreteCall(node.target, ())) in names and "decimals" not in node.kwargs
 
 
 def zeros_matter_by_element(call: ConcreteCall) -> list[bool]:

@@ -16,15 +16,21 @@ from torch.fx import GraphModule
 from torch.utils._pytree import tree_leaves
 
 from backends.crosscheck.calls import ConcreteCall, ConcreteOutcome, attempt, is_plain, wider
+from backends.crosscheck.gradients import CallAndBackward
 from backends.crosscheck.operators import (
+    EXACT,
     FRESH,
     OF_DTYPE,
     ORDERS,
+    PIECEWISE,
     READS_STORAGE,
     UNINITIALISED,
     decides_ties,
+    exact_inputs,
+    mixes_elements,
     name_of,
     readings,
+    splits_ties,
     zeros_matter_by_element,
 )
 from backends.crosscheck.tolerance import SMALLEST, bound, perturbed, reduction_length, unit_roundoff
@@ -38,11 +44,13 @@ NUDGE: Final = 2.0**-40  # relative; tells equal integers apart and no others
 class ReferenceRun:
     """The exact values of each observed tensor, and how far they move under as many perturbations as are asked for.
 
-    `outcome` is that of the call in its own dtype and layout. `exact` holds None for observations that are not tensors.
+    `plain` is a copy of the call, in its own dtype and layout, and `outcome` what that gave. `exact` holds None for
+    observations that are not tensors.
     """
 
     call: ConcreteCall
     seed: Tensor
+    plain: ConcreteCall
     outcome: ConcreteOutcome
     exact: list[Tensor | None]
     wide: bool
@@ -74,7 +82,23 @@ class ReferenceRun:
 
     @cached_property
     def _by_element(self) -> list[bool]:
+        if isinstance(self.call.target, CallAndBackward):  # torch documents the slopes at zeros
+            still = isinstance(self.call.target.target, GraphModule) and not mixes_elements(self.call.target.target)
+            return [still] * len(self.call.tensors)
         return zeros_matter_by_element(self.call)
+
+    @cached_property
+    def _exact(self) -> list[bool]:
+        """Whether nothing is nearly right for an element that is nearly the same."""
+        if isinstance(self.call.target, CallAndBackward):
+            return exact_inputs(self.call.target.target, self.call, PIECEWISE)
+        return exact_inputs(self.call.target, self.call, EXACT)
+
+    @cached_property
+    def _keeps_ties(self) -> bool:
+        """Whether equal elements stay equal, as torch documents the slopes at them."""
+        target = self.call.target.target if isinstance(self.call.target, CallAndBackward) else None
+        return isinstance(target, GraphModule) and splits_ties(target)
 
     def _perturb(self, trials: int) -> None:
         if not self._spreads:
@@ -82,9 +106,9 @@ class ReferenceRun:
             self._tied = self._zeros() if decides_ties(self.call.target, self.call.kwargs) else []
         while self._trials < trials:
             self._trials += 1
-            self._move(self._spreads, SMALLEST)
+            self._move(self._spreads, SMALLEST, self._keeps_ties)
             if any(spread is not None and bool(spread.isinf().any()) for spread in self._spreads):
-                self._move(self._steady, 0.0)
+                self._move(self._steady, 0.0, self._keeps_ties)
             if self._tied:
                 self._move(self._tied, SMALLEST, alike=True)
 
@@ -105,8 +129,11 @@ class ReferenceRun:
         ):  # of integers: what is equal is told apart at random
             base, unit = base.mapped(lambda tensor: tensor.to(torch.float64)), NUDGE
         still = {id(one) for one, by_element in zip(base.tensors, self._by_element, strict=True) if by_element}
+        exact = {id(one) for one, is_exact in zip(base.tensors, self._exact, strict=True) if is_exact}
 
         def move(tensor: Tensor) -> Tensor:
+            if id(tensor) in exact:
+                return tensor
             least = 0.0 if id(tensor) in still else smallest
             return perturbed(tensor, unit, self._generator, least, alike)
 
@@ -125,7 +152,7 @@ def reference(call: ConcreteCall, seed: Tensor) -> ReferenceRun:
     copy = call.copied()
     outcome = attempt(copy, seed=seed)
     if outcome.error is not None:
-        return ReferenceRun(call, seed, outcome, [], False, 1, [])
+        return ReferenceRun(call, seed, copy, outcome, [], False, 1, [])
     wide = not outcome.drew and any(wider(tensor.dtype) is not tensor.dtype for tensor in call.tensors)
     wide = wide and name_of(call) not in OF_DTYPE
     best, exact = call, outcome
@@ -140,7 +167,7 @@ def reference(call: ConcreteCall, seed: Tensor) -> ReferenceRun:
         best, exact = copy, outcome
     length = reduction_length(call, outcome.outputs)
     values = observations(best, exact)
-    return ReferenceRun(call, seed, outcome, values, wide, length, _undefined(call, seed))
+    return ReferenceRun(call, seed, copy, outcome, values, wide, length, _undefined(call, seed))
 
 
 def _same(dtype: torch.dtype) -> torch.dtype:

@@ -345,7 +345,8 @@ def _body(
     count = len(call.tensors) if varied.target is not call.target else len(varied.tensors)
     widened = difference.kind in ("values", "gradient") and trial.right.wide
     inputs = "inputs()" if count == len(varied.tensors) else f"inputs()[:{count}]"
-    contiguous = "[value.contiguous().clone() for value in {}]" if variation.kind == "layout" else "{}"
+    is_laid_out = variation.kind == "layout" and difference.kind not in FACTS
+    contiguous = "[value.contiguous().clone() for value in {}]" if is_laid_out else "{}"
     fact = FACTS.get(difference.kind, "{}")
     if difference.kind not in BODIES:
         raise CannotWrite(f"no script shows what a call leaves of {difference.what}")

@@ -11,7 +11,12 @@ from backends.crosscheck.calls import ConcreteCall
 from backends.crosscheck.gradients import ALONE, EXPANDED, ONE_RESULT, SECOND_ORDER, TRANSPOSED, TWICE, differentiated
 from backends.crosscheck.sweep import Variation
 
-SURROUNDING: Final = {"gradients": "gradients", "training": "training"}
+SURROUNDING: Final = {
+    "gradients": "gradients",
+    "slopes": "gradients",
+    "training": "training",
+    "python thread": "elsewhere",
+}
 """Functions that a script calls the program by."""
 
 ONCE: Final = "found = torch.autograd.grad(results, chosen, weights(results), allow_unused=True)"
@@ -31,12 +36,42 @@ if slopes:
     ONE_RESULT: "found = torch.autograd.grad(results[-1:], chosen, weights(results[-1:]), allow_unused=True)",
 }
 
+ELSEWHERE: Final = """\
+import threading
+
+
+def elsewhere(program):
+    program(*inputs())  # is compiled in this thread
+
+    def run(*values):
+        results = []
+
+        def call():
+            try:
+                results.append(program(*values))
+            except Exception as error:
+                results.append(error)
+
+        seed()
+        thread = threading.Thread(target=call)
+        thread.start()
+        thread.join()
+        if isinstance(results[0], Exception):
+            raise results[0]
+        return results[0]
+
+    return run
+"""
+
 
 def surrounding_text(call: ConcreteCall, variation: Variation) -> str:
-    """The source of a function that turns a program into one that runs with gradients recorded; for "gradients", into
-    one that returns those of its inputs.
+    """The source of a function that turns a program into one that runs in another thread, or with gradients recorded;
+    for "gradients" and "slopes", into one that returns those of its inputs.
     """
-    wanted = differentiated(call, variation.layout)
+    if variation.kind == "python thread":
+        return ELSEWHERE
+    manner = variation.layout if variation.kind == "gradients" else ""
+    wanted = differentiated(call, manner)
     text = textwrap.dedent(f"""\
         def training(program, wanted={wanted}):
             def run(*values):
@@ -46,7 +81,7 @@ def surrounding_text(call: ConcreteCall, variation: Variation) -> str:
         """)
     if variation.kind == "training":
         return text
-    backward = textwrap.indent(GRADIENTS[variation.layout], " " * 12)
+    backward = textwrap.indent(GRADIENTS[manner], " " * 12)
     return f"""\
 def weights(results):
     made = []

@@ -26,6 +26,7 @@ from backends.crosscheck.gradients import ONE_RESULT, OTHERS_ZERO, in_training, 
 from backends.crosscheck.layouts import LAYOUTS, WRITABLE, gaps_written, laid_out, layout_words
 from backends.crosscheck.operators import READS_STORAGE, UNINITIALISED, declared_writes, name_of
 from backends.crosscheck.poison import poisoned_memory, threads
+from backends.crosscheck.python_threads import in_another_thread
 from backends.crosscheck.reference import ReferenceRun, distance, reference, shares_memory
 from passes.meta import meta_of
 from passes.operators.difference import strides_that_matter
@@ -56,6 +57,7 @@ WORDS: Final = {
     "values": "as it was called",
     "other values": "with other values than it was compiled for",
     "threads": "on another number of threads",
+    "python thread": "called from another thread of Python",
     "layout": "with {layout} inputs",
     "out": "with a {layout} tensor as `out=`",
     "in-place": "in place on a {layout} tensor",
@@ -64,6 +66,7 @@ WORDS: Final = {
     "joined": "with {layout}",
     "training": "with gradients recorded",
     "gradients": "backward {layout}",
+    "slopes": "backward, with {layout}",
     "slope": "backward, beside the slope",
 }
 
@@ -101,6 +104,11 @@ class CrosscheckTrial:
             if self.right.outcome.error is not None:
                 return None
             return EXAMINATIONS[variation.kind](self, variation.layout)
+
+    @property
+    def is_right_in_torch(self) -> bool:
+        """Whether the call's own result, in its own dtype, is right."""
+        return compare.values(self.call, self.right.outcome, self.right) is None
 
     def beside(
         self, call: ConcreteCall, outcome: ConcreteOutcome, right: ReferenceRun | None = None
@@ -259,8 +267,7 @@ def _values(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
         return CrosscheckDifference("error", "the call", compare.error_words(outcome.error))
     if not trial.candidate.compiles:
         return trial.beside(call, outcome)
-    copy = trial.call.copied()
-    expected = attempt(copy, seed=trial.seed)
+    copy, expected = trial.right.plain, trial.right.outcome
     difference = compare.metas(call, outcome, copy, expected)
     if difference is not None and difference.kind != "strides":
         return difference
@@ -359,6 +366,19 @@ def _threads(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
     return trial.beside(call, outcome) if outcome.error is None else None
 
 
+def _python_thread(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
+    """What was compiled and called in one thread of Python, called in another one."""
+    if not trial.candidate.compiles or _hangs_on_nothing(trial):
+        return None
+    once = replace(trial, candidate=trial.candidate.compiling_once())
+    if once.run(trial.call.copied())[1].error is not None:
+        return None
+    call, outcome = in_another_thread(lambda: once.run(trial.call.copied()))
+    if outcome.error is not None:
+        return CrosscheckDifference("error", "the call", compare.error_words(outcome.error))
+    return trial.beside(call, outcome)
+
+
 def relaid(call: ConcreteCall, layout: str) -> tuple[ConcreteCall, list[Tensor]] | None:
     """A copy of the call with its tensors in the layout, and the tensors that have it; None if none can."""
     changed: list[Tensor] = []
@@ -385,6 +405,7 @@ def _layout(trial: CrosscheckTrial, layout: str) -> CrosscheckDifference | None:
         right = reference(call, trial.seed)
         if right.outcome.error is not None:
             return None
+    plain = call.copied()
     _, outcome = trial.run(call)
     if outcome.error is not None:
         return _refused(outcome.error)
@@ -393,7 +414,19 @@ def _layout(trial: CrosscheckTrial, layout: str) -> CrosscheckDifference | None:
             return CrosscheckDifference("outside", "the memory of an argument", _around(written, tensor))
     if outcome.drew or right.outcome.drew:
         return None
-    return trial.beside(call, outcome, right)
+    return trial.beside(call, outcome, right) or _other_facts(trial, call, outcome, plain)
+
+
+def _other_facts(
+    trial: CrosscheckTrial, call: ConcreteCall, outcome: ConcreteOutcome, plain: ConcreteCall
+) -> CrosscheckDifference | None:
+    """The first fact besides values of what a compiler gives for a call that was laid out in another way."""
+    if not trial.candidate.compiles:
+        return None
+    expected = attempt(plain, seed=trial.seed)
+    difference = None if expected.error is not None else compare.metas(call, outcome, plain, expected)
+    is_strides = difference is not None and difference.kind == "strides"
+    return None if is_strides and _as_predicted(plain, outcome) else difference
 
 
 def _around(written: int, tensor: Tensor) -> str:
@@ -529,6 +562,7 @@ EXAMINATIONS: Final[dict[str, Callable[[CrosscheckTrial, str], CrosscheckDiffere
     "values": _values,
     "other values": _other_values,
     "threads": _threads,
+    "python thread": _python_thread,
     "layout": _layout,
     "out": _out,
     "in-place": _in_place,
@@ -537,6 +571,7 @@ EXAMINATIONS: Final[dict[str, Callable[[CrosscheckTrial, str], CrosscheckDiffere
     "joined": _values,
     "training": _training,
     "gradients": _gradients,
+    "slopes": lambda trial, _: _gradients(trial, ""),
 }
 PLAIN: Final = tuple(Variation(kind) for kind in ("writes", "poison", "repeat", "values"))
 THOROUGH: Final = (
