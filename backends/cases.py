@@ -328,6 +328,7 @@ def _read(case: Mapping[str, Any], reader: _Reader) -> StoredCase:
         op, name, line = row["op"], _identifier(row["name"]), row.get("line")
         if name in places or not isinstance(line, str | None):
             raise CaseError(f"the node {name} stands there twice, or its line is no text")
+        line = None if line is None else _shown(line)
         reader.nodes = places
         args, kwargs = tuple(reader.value(row["args"])), reader.value(row["kwargs"])
         for key in kwargs:
@@ -355,8 +356,10 @@ def _read(case: Mapping[str, Any], reader: _Reader) -> StoredCase:
         if expected is not None and name not in unknown:
             reader.given = reader.together(expected["tensors"])
             positional, keywords = reader.value(expected["args"])
-            if not isinstance(keywords, dict) or not all(isinstance(key, str) for key in keywords):
+            if not isinstance(keywords, dict):
                 raise CaseError(f"the keywords of the call {name} are damaged")
+            for key in keywords:
+                _identifier(key)
             call = ConcreteCall(target, tuple(positional), keywords, line, name)
             _check_call(call)
             plain = {"random": reader.random(expected["random"]), "error": expected.get("error")}
@@ -369,6 +372,11 @@ def _read(case: Mapping[str, Any], reader: _Reader) -> StoredCase:
     module = GraphModule(attributes, graph)
     inputs, random = reader.together(case["inputs"]), reader.random(case["random"])
     return StoredCase(case["torch"], module, inputs, random, calls, unknown, reader.most)
+
+
+def _shown(text: str) -> str:
+    """A text of a file as it may be printed: a terminal takes some characters for commands."""
+    return "".join(each if each.isprintable() or each in "\n\t" else "?" for each in text)
 
 
 def _identifier(name: Any) -> str:

@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 import torch
 
-from backends.cases import CaseError, replay_case, save_case
+from backends.cases import CaseError, load_case, replay_case, save_case
 from passes.meta import meta_of
+from passes.node_meta import stack_trace_of
 from passes.operators.outcome import OPERATOR_ERRORS, DataDependent, OpError, Unsupported
 from passes.operators.resolve import UnknownOperator, resolve
 from passes.record.corpus import Corpus
@@ -442,6 +443,22 @@ def test_a_file_of_rules_larger_than_any_is_refused(tmp_path: Path) -> None:
         read_rules(tmp_path / "neg.json")
 
 
+def keyword_of_code(case: dict[str, Any]) -> None:
+    """A name of an argument, which would stand in what torch.fx compiles of the one call."""
+    expected = next(iter(case["expected"].values()))
+    expected["args"][1]["dict"].append(["x=__import__('os').system('true'), y", 1])
+
+
+def test_a_line_of_a_case_gives_no_command_to_a_terminal(tmp_path: Path) -> None:
+    def change(case: dict[str, Any]) -> None:
+        for row in case["nodes"]:
+            row["line"] = 'File "x"\x1b]0;owned\x07, line 1\x00\r\n  x + 1'
+
+    case = load_case(changed_case(tmp_path, change))
+    lines = [stack_trace_of(node) or "" for node in case.module.graph.nodes]
+    assert any(lines) and not {"\x1b", "\x07", "\x00", "\r"} & set("".join(lines))
+
+
 def tensor_for_a_node(case: dict[str, Any]) -> None:
     case["nodes"][0]["args"] = [case["inputs"][0]]
 
@@ -452,6 +469,7 @@ def tensor_for_a_node(case: dict[str, Any]) -> None:
         (tensor_for_a_node, "a tensor in the place of a node"),
         (reads_a_class, "reads the attribute"),
         (method_of_a_text, "method of something else than a tensor"),
+        (keyword_of_code, "is not a name"),
         *(
             (lambda case, name=name: case["attributes"].update({name: 1}), "attribute cannot be called")
             for name in ("_modules", "training", "forward", "_forward_hooks", "_graph", "__class__", "graph")
