@@ -129,10 +129,10 @@ class ReferenceRun:
         ):  # of integers: what is equal is told apart at random
             base, unit = base.mapped(lambda tensor: tensor.to(torch.float64)), NUDGE
         still = {id(one) for one, by_element in zip(base.tensors, self._by_element, strict=True) if by_element}
-        exact = {id(one) for one, is_exact in zip(base.tensors, self._exact, strict=True) if is_exact}
+        fixed = {id(one) for one, is_exact in zip(base.tensors, self._exact, strict=True) if is_exact}
 
         def move(tensor: Tensor) -> Tensor:
-            if id(tensor) in exact:
+            if id(tensor) in fixed:
                 return tensor
             least = 0.0 if id(tensor) in still else smallest
             return perturbed(tensor, unit, self._generator, least, alike)
