@@ -100,17 +100,17 @@ def splits_ties(module: GraphModule) -> bool:
     get the gradient, wherever it orders any: the first, or all of them alike.
     """
     by_element: set[Node] = set()
-    found = False
+    takes_one = False
     for node in module.graph.nodes:
         of_elements = all(used in by_element for used in node.all_input_nodes)
         name = name_of(ConcreteCall(node.target, ()))
         if name in ORDERS | SPLITS:
             if name not in SPLITS or not of_elements:
                 return False
-            found = True
+            takes_one = True
         if node.op == "placeholder" or (of_elements and is_pointwise(node.target)):
             by_element.add(node)
-    return found
+    return takes_one
 
 
 def any_of(module: GraphModule, names: frozenset[str]) -> bool:
