@@ -47,6 +47,7 @@ Progress = Callable[[int, int, str], None]
 # What a compiler's whole graph is put through.
 WHOLE: Final = tuple(map(Variation, ("values", "repeat", "poison", "other values", "threads", "python thread")))
 TRAINED: Final = (Variation("training"), *(Variation("gradients", manner) for manner in ("", *MANNERS)))
+POISONED: Final = Variation("poison")
 REPEATED: Final = Variation("repeat")
 DECLARED: Final = Variation("writes")
 WHOLE_LAYOUTS: Final = tuple(
@@ -338,8 +339,9 @@ def _located(
 ) -> CrosscheckFinding:
     """The finding at the first operator that shows the difference."""
     module, inputs = whole.call.target, whole.call.args
-    if variation.kind == "values" and whole.examine(REPEATED) is not None:
-        variation = REPEATED  # right at some calls and wrong at others: one call of a part says little
+    if variation.kind in ("values", "repeat"):
+        # What hangs on unwritten memory, or is wrong at some calls only: one call of a part says little.
+        variation = next((other for other in (POISONED, REPEATED) if whole.examine(other) is not None), variation)
 
     def wrong(call: ConcreteCall, seed: Tensor) -> bool:
         """A part that a compiler cannot compile says nothing of the whole that it can."""
