@@ -2,6 +2,7 @@
 
 import json
 import logging
+import operator
 import re
 
 import pytest
@@ -12,7 +13,7 @@ from passes.errors import RuleError
 from passes.meta import TensorMeta, meta_of
 from passes.operators.evaluate import Evaluator
 from passes.operators.modes import Modes
-from passes.operators.outcome import DataDependent, ListArg, New, Same
+from passes.operators.outcome import DataDependent, ListArg, New, Same, SliceArg
 from passes.operators.resolve import resolve
 from passes.rules.book import Rulebook, misfit, shipped_folder, write_rules, write_title
 from tests.rulebooks import RELU, book, rule
@@ -132,3 +133,33 @@ def test_overloads_on_tensors_that_require_grad_are_tried(name):
         outcome = evaluator.evaluate(overload, (meta_of(tensor),), (), MODES)
         assert outcome.result.meta == meta_of(overload(tensor))
         assert (outcome.trial is not None) == tensor.requires_grad
+
+
+INDICES = torch.zeros(2, 5, dtype=torch.int64)
+KEYS = {
+    "indices": INDICES,
+    "indices of two dimensions": (INDICES, INDICES[0]),
+    "indices apart": (INDICES, slice(None), INDICES),
+    "a list behind a slice": (slice(1, None), [0, 1]),
+    "a new dimension": (None, 1, ...),
+}
+
+
+@needs_book
+@pytest.mark.parametrize("name", KEYS)
+def test_the_shipped_rule_of_indexing_answers(name):
+    tensor, key = torch.zeros(4, 3, 6).transpose(0, 2), KEYS[name]
+    real = tensor[key]
+    outcome = shipped().evaluate(operator.getitem, (meta_of(tensor), _asked(key)), (), MODES)
+    assert outcome.trial is None and outcome.result == New(meta_of(real), None if real._base is None else 0)
+
+
+def _asked(key):
+    """A key as an argument of a call: tensors by their metas."""
+    if isinstance(key, torch.Tensor):
+        return meta_of(key)
+    if isinstance(key, slice):
+        return SliceArg(key.start, key.stop, key.step)
+    if isinstance(key, tuple | list):
+        return (tuple if isinstance(key, tuple) else ListArg)(map(_asked, key))
+    return key

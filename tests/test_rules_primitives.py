@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import passes.rules.primitives  # noqa: F401  # registers the primitives
-from passes.meta import meta_of
-from passes.operators.outcome import Wrapped
+from passes.meta import TensorMeta, meta_of
+from passes.operators.outcome import SliceArg, Wrapped
 from passes.rules.language import PRIMITIVES, Undefined
 from passes.rules.primitives import indexing, iterator, layouts, shapes, types, views, windows
 
@@ -134,8 +134,6 @@ def test_indexing(seed):
         draw.choice((0, slice(None), slice(1, None), None, index)) for _ in range(draw.randrange(1, tensor.dim() + 1))
     ]
     key = tuple(parts)
-    from passes.operators.outcome import SliceArg
-
     asked = tuple(
         meta_of(part)
         if isinstance(part, torch.Tensor)
@@ -149,6 +147,21 @@ def test_indexing(seed):
     assert tuple(ours.shape) == tuple(result.shape)
     assert tuple(ours.stride) == result.stride()
     assert indexing.is_basic(asked) == (result._base is not None)
+
+
+@pytest.mark.parametrize(
+    "key, hangs",
+    [
+        (TensorMeta((3,), (1,), torch.int64), False),
+        (TensorMeta((), (), torch.int64), True),
+        (TensorMeta((3,), (1,), torch.bool), True),
+        ((None, SliceArg(1, None, None)), False),
+        ((None, SliceArg(TensorMeta((), (), torch.int64), None, None)), True),
+        ((0, True), True),
+    ],
+)
+def test_keys_whose_values_decide_what_comes_out(key, hangs):
+    assert indexing.hangs_on_values(key) == hangs
 
 
 def test_windows():

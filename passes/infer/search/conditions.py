@@ -59,6 +59,7 @@ ABOUT_PAIRS: Final[tuple[tuple[str, float], ...]] = (
     ("{a}.stride == {b}.stride", 1.9),
     ("count({a}.shape) >= count({b}.shape)", 2.2),
 )
+ABOUT_KEYS: Final = ("is_basic", "hangs_on_values")
 # Questions about the first tensor and all other operands.
 ABOUT_WRITES: Final = (("outgrown", 1.5), ("unwritable", 1.6))
 
@@ -446,7 +447,10 @@ ABOUT_ARGUMENTS: Final[tuple[_Question, ...]] = (
         for name in ("any_positive", "any_negative")
     ),
     *(_Question(f"{{x}}[{n}]", 0.9, _has_flags, lambda value, n=n: value[n]) for n in range(MOST_FLAGS)),
-    *(_Question(f"{name}({{x}})", 0.8, _has_key, PRIMITIVES[name].function) for name in ("is_basic", "is_masked")),
+    *(
+        _Question(f"{name}({{x}})", 0.8, _has_key, PRIMITIVES[name].function)
+        for name in ("is_basic", "hangs_on_values")
+    ),
 )
 
 

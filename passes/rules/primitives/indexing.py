@@ -136,9 +136,12 @@ def is_basic(key: Any) -> bool:
 
 
 @primitive("Key -> Bool")
-def is_masked(key: Any) -> bool:
-    """Whether truth values, which decide the shape, are among the indices."""
-    for part in key if type(key) is tuple else (key,):
-        if type(part) is bool or (type(part) is TensorMeta and part.dtype in MASKS):
-            return True
-    return False
+def hangs_on_values(key: Any) -> bool:
+    """Whether values decide the shape or place of tensor[key]: truth values, and tensors that stand for one number."""
+    return any(map(_is_value, key if type(key) is tuple else (key,)))
+
+
+def _is_value(part: Any) -> bool:
+    if type(part) is SliceArg:
+        return TensorMeta in map(type, part)
+    return type(part) is bool or (type(part) is TensorMeta and (not part.shape or part.dtype in MASKS))
