@@ -3,6 +3,7 @@
 import random
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -202,3 +203,58 @@ def test_clock_given_to_the_graph():
     for _ in range(2):
         before = time.time()
         assert before <= captured(torch.ones(1, dtype=torch.float64)).item() <= time.time()
+
+
+def by_numpy(x):
+    y = x * np.random.beta(1.0, 2.0) + np.random.rand()
+    return y, np.random.randint(5), np.random.uniform(low=0, high=2), np.random.normal(size=None)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_numbers_of_numpy_are_drawn_by_each_run(backend):
+    reset()
+    captured = capture(by_numpy, fullgraph=True, strict=True, backend=BACKENDS[backend])
+    observed = []
+    for function in (by_numpy, captured):
+        np.random.seed(7)
+        observed.append([function(torch.arange(1.0, 4.0, requires_grad=True)) for _ in range(3)])
+        observed[-1].append(np.random.rand())
+    torch.testing.assert_close(observed[1], observed[0])
+    assert counters().captures == 1
+
+
+def test_generators_of_numpy_are_put_back_when_the_graph_raises():
+    def program(x, index):
+        return x[index] * np.random.rand()
+
+    captured = capture(program)
+    captured(torch.ones(3), torch.tensor([0, 1]))
+    states = []
+    for function in (program, captured):
+        np.random.seed(7)
+        with pytest.raises((IndexError, RuntimeError)):
+            function(torch.ones(3), torch.tensor([0, 9]))
+        states.append(np.random.rand())
+    assert states[0] == states[1]
+
+
+def test_what_numpy_is_left_to_draw():
+    """Arrays, numbers that a branch needs, and arguments that numpy refuses."""
+
+    def draws(x, kind):
+        if kind == 0:
+            return x + torch.from_numpy(np.random.rand(2))
+        if kind == 1:
+            return x + 1 if np.random.rand() < 0.5 else x - 1
+        try:
+            return x + np.random.beta(-1.0, 2.0)
+        except ValueError:
+            return x * np.random.rand()
+
+    captured = capture(draws, strict=True)
+    for kind in range(3):
+        for seed in range(3):
+            np.random.seed(seed)
+            expected = draws(torch.ones(2), kind), np.random.rand()
+            np.random.seed(seed)
+            assert torch.equal(captured(torch.ones(2), kind), expected[0]) and np.random.rand() == expected[1]

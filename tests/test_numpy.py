@@ -230,3 +230,28 @@ def test_tensor_of_a_part_of_an_array_has_a_storage_of_that_part(part, back, bac
         assert np.array_equal(worlds[0][1], worlds[1][1])
         for one, other in zip(plain[0], observed[0], strict=True):
             assert one[0].untyped_storage().nbytes() == other[0].untyped_storage().nbytes()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_tensor_classes_take_arrays(backend):
+    """In the memory of an array of the same dtype, and as a copy of another."""
+
+    def program(x, array):
+        ones = np.ones((2, 3)) / 3
+        ones[0] = 5
+        tensors = torch.Tensor(ones), torch.FloatTensor(array), torch.LongTensor(np.argsort(array[0])), x.new(array)
+        torch.DoubleTensor(ones).mul_(2)
+        torch.FloatTensor(array).add_(1)
+        views = torch.Tensor(array.astype(np.int64).T), torch.DoubleTensor(array[:, ::2])
+        return tensors, torch.DoubleTensor(ones), views, x[tensors[2]]
+
+    reset()
+    captured = capture(program, fullgraph=True, strict=True, backend=backend)
+    for _ in range(2):
+        worlds = [(torch.ones(3), np.array([[2.5, 1.5, 0.5], [1, 2, 3]], dtype="float32")) for _ in range(2)]
+        assert not differences(program(*worlds[0]), captured(*worlds[1]), "result", backend == "aot_eager")
+        assert np.array_equal(worlds[0][1], worlds[1][1])
+
+
+def test_tensor_classes_of_arrays_without_dimensions_are_left_to_torch():
+    check(lambda x: (x + 1, torch.Tensor(np.array(3)).shape, torch.Tensor(np.array(3.0))), torch.ones(2), graphs=None)

@@ -21,7 +21,7 @@ from tracer.interpret.functions import interpret_function
 from tracer.interpret.generators import GeneratorValue
 from tracer.interpret.location import is_user_file
 from tracer.interpret.mode_calls import ask_modes, asks_modes
-from tracer.interpret.policy import ROWS, Lookaside, Polyfill, Pure, Refused, row_of
+from tracer.interpret.policy import COMPILED_BY_CYTHON, ROWS, Lookaside, Polyfill, Pure, Refused, row_of
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.tensor_overrides import call_overridden
 from tracer.interpret.trace import Trace
@@ -49,7 +49,7 @@ from tracer.values.iterators import IteratorValue
 from tracer.values.kinds import NotConcrete
 from tracer.values.lists import ListValue
 from tracer.values.methods import BoundMethod, descriptors_of
-from tracer.values.objects import Overridden
+from tracer.values.objects import ObjectValue, Overridden
 from tracer.values.partials import PartialValue
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.special_methods import call_stored
@@ -166,7 +166,14 @@ def call_special_method(trace: Trace, function: Any, args: Args, kwargs: Kwargs)
 
 
 def call_object(trace: Trace, function: Value, args: Args, kwargs: Kwargs) -> Item:
-    """`__call__` of the class of a value; a break where that is written in C and has no lookaside."""
+    """`__call__` of the class of a value; a break where that is written in C and has no lookaside.
+
+    A function that Cython has compiled may have a lookaside of its own.
+    """
+    real = function.object if isinstance(function, ObjectValue) else None
+    if function.cls.__name__ == COMPILED_BY_CYTHON and isinstance(row_of(real), Lookaside):
+        trace.guard(function.source, "same object", real)
+        return run_lookaside(trace, real, args, kwargs)
     method = class_attribute(trace, function.cls, "__call__")
     if method is MISSING:
         throw(trace, TypeError, f"'{function.cls.__name__}' object is not callable")

@@ -96,6 +96,9 @@ class Interpreted(PolicyRow):
 ROWS: dict[Any, PolicyRow] = {}
 """By callable."""
 
+COMPILED_BY_CYTHON = "cython_function_or_method"
+"""The name of the class of functions compiled by Cython, of which each version of Cython has one."""
+
 NAMED: dict[tuple[str, str], Lookaside] = {}
 """By module and qualified name: functions and classes of modules that are not imported for the sake of a row."""
 
@@ -295,7 +298,8 @@ def row_of(function: Any) -> PolicyRow | None:
         return IMMUTABLE.get(function.__objclass__) or _numpy_row(function.__objclass__)
     if isinstance(function, type):
         return _row_of_class(function)
-    return refusing_row(getattr(function, "__module__", None))
+    named = NAMED.get((function.__module__, function.__qualname__)) if kind.__name__ == COMPILED_BY_CYTHON else None
+    return named or refusing_row(getattr(function, "__module__", None))
 
 
 def _numpy_row(cls: type) -> Pure | None:

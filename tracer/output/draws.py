@@ -1,4 +1,4 @@
-"""What the traced program drew from clocks and from Python's generators of random numbers, drawn by each run itself.
+"""What the traced program drew from clocks and from generators of random numbers, drawn by each run itself.
 
 What was drawn before the graph's first call is drawn before the graph, and so is what the graph is given, with all that
 was drawn before that. The rest is drawn after the graph. If the graph raises and the original runs instead, or the
@@ -7,6 +7,7 @@ frame is captured again, generators are put back first.
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from tracer.output.emitter import ProgramEmitter
@@ -16,21 +17,24 @@ from tracer.values.rebuilding import Fragment, fragment, listed
 from tracer.values.shapes import NotExpressible
 
 if TYPE_CHECKING:
-    import random
-
     from tracer.effects.log import Draw
     from tracer.interpret.trace import Trace
 
 
-def states_of(*generators: random.Random) -> list[Any]:
-    """The states of generators of random numbers."""
-    return [generator.getstate() for generator in generators]
+def states_of(*generators: Any) -> list[Any]:
+    """The states of generators of random numbers, of Python's or numpy's."""
+    return [
+        generator.getstate() if isinstance(generator, Random) else generator.get_state() for generator in generators
+    ]
 
 
-def put_back(states: list[Any], *generators: random.Random) -> None:
+def put_back(states: list[Any], *generators: Any) -> None:
     """Give generators the states that they had."""
     for generator, state in zip(generators, states, strict=True):
-        generator.setstate(state)
+        if isinstance(generator, Random):
+            generator.setstate(state)
+        else:
+            generator.set_state(state)
 
 
 class Drawing:

@@ -52,6 +52,18 @@ def _as_tensor(trace: Trace, data: Item, **options: Item) -> Item:
     return _converted(trace, _in_memory_of(trace, data), options)
 
 
+def tensor_of_array(trace: Trace, array: NumpyArray, dtype: torch.dtype) -> Item:
+    """What a tensor class of `dtype` makes of an array: a tensor in its memory, or a copy in another dtype.
+
+    A number of numpy without dimensions may be taken for a size.
+    """
+    if array.has_no_dimensions:
+        trace.stop(SKIPPED_FUNCTION, "a tensor class of an array without dimensions")
+    if array.tensor.meta.dtype is dtype:
+        return _in_memory_of(trace, array)
+    return tensor_op(trace, torch.Tensor.to, (array.tensor,), {"dtype": dtype})
+
+
 def _in_memory_of(trace: Trace, array: NumpyArray) -> Item:
     """A tensor in the memory of an array. It counts its writes anew, as `data` does and `detach` does not.
 

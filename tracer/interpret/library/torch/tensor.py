@@ -1,7 +1,7 @@
 """What tensors offer beside operators: torch.Tensor(...), torch.FloatTensor(...), Tensor.new, Tensor.storage_offset.
 
 Sizes make an uninitialised tensor, a list of numbers one that holds them; both live on the CPU, or where
-the tensor is whose method `new` is called.
+the tensor is whose method `new` is called. An array of numpy gives its memory, if it is of the same dtype.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from tracer.interpret.call import call
+from tracer.interpret.library.torch.arrays import tensor_of_array
 from tracer.interpret.policy import lookaside
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.trace import Trace
@@ -18,6 +19,7 @@ from tracer.reasons import UNSUPPORTED_CALL
 from tracer.values.base import realise
 from tracer.values.item import Item
 from tracer.values.lists import ListValue
+from tracer.values.numpy_arrays import NumpyArray
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.truth import truth
 from tracer.values.tensors import TensorValue
@@ -46,6 +48,8 @@ def _construct(trace: Trace, dtype: torch.dtype | None, args: tuple[Item, ...], 
         return tensor_op(trace, torch.tensor, items, kind)
     if len(items) == 1 and dtype is None and isinstance(items[0], TensorValue):
         return tensor_op(trace, torch.ops.aten.alias.default, items)
+    if len(items) == 1 and isinstance(items[0], NumpyArray):
+        return tensor_of_array(trace, items[0], dtype or trace.modes.default_dtype)
     if len(items) == 1 and type(items[0]) is torch.Size:
         return tensor_op(trace, torch.empty, items, kind)
     if all(isinstance(item, (int, torch.SymInt)) and not isinstance(item, bool) for item in items):
