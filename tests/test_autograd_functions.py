@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.autograd.function import once_differentiable
 
-from tests.check import check, one_graph
+from tests.check import BACKENDS, check, one_graph
 from tracer import capture
 
 
@@ -243,6 +243,47 @@ def test_backward_that_reads_only_what_cannot_change_stays_in_the_graph(once):
     applied = function(once_differentiable(plain) if once else plain, plain_forward)
     for backend in ("eager", "aot_eager"):
         one_graph(lambda x: applied.apply(x * 1).sum() + 1, torch.ones(2, requires_grad=True), backend=backend)
+
+
+class OfItsClass(torch.autograd.Function):
+    """Both of its methods are class methods, as those of the package `entmax` are."""
+
+    @classmethod
+    def forward(cls, ctx, x):
+        ctx.save_for_backward(x)
+        ctx.factor = 3
+        return x * 3
+
+    @classmethod
+    def backward(cls, ctx, gradient):
+        return plain(ctx, gradient)
+
+
+class ByItsClass(OfItsClass):
+    dim = 2
+
+    @classmethod
+    def backward(cls, ctx, gradient):
+        return gradient * cls.dim
+
+
+def test_class_methods():
+    for backend in BACKENDS.values():
+        one_graph(lambda x: OfItsClass.apply(x * 1).sum() + 1, torch.ones(2, requires_grad=True), backend=backend)
+
+
+def test_class_method_that_reads_its_class_sees_what_that_has_when_it_runs():
+    for backend in BACKENDS.values():
+        captured = capture(lambda x: ByItsClass.apply(x * 1).sum(), backend=backend, strict=True)
+        try:
+            for factor in (2, 5):
+                x = torch.ones(2, requires_grad=True)
+                result = captured(x)
+                ByItsClass.dim = factor
+                result.backward()
+                assert x.grad.tolist() == [factor, factor]
+        finally:
+            ByItsClass.dim = 2
 
 
 def test_replaced_backward_and_replaced_helper_are_seen():

@@ -7,6 +7,7 @@ This is read off its code; everything that is not known to be sound counts as un
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 import types
@@ -70,12 +71,20 @@ def check_backward(trace: Trace, cls: Any, context: ObjectValue) -> tuple[str, l
             return f"reads ctx.{name}, which can change before it runs", []
     name = "backward" if cls.vjp is torch.autograd.Function.vjp else "vjp"
     function = class_attribute(trace, cls, name)
-    if type(function) is not staticmethod or type(function.__func__) is not types.FunctionType:
+    if type(function) not in (staticmethod, classmethod) or type(function.__func__) is not types.FunctionType:
         return "is not a static method", []
+    if type(function) is classmethod and _uses_first_argument(function.__func__):
+        return "uses its class, whose attributes can change before it runs", []
     check = _Check(trace, frozenset(context.attributes))
-    check.facts.append((partial(getattr, cls, name), function.__func__))
+    check.facts.append((partial(inspect.getattr_static, cls, name), function))
     check.function(function.__func__)
     return check.fault, check.facts
+
+
+def _uses_first_argument(function: types.FunctionType) -> bool:
+    code = decode(function.__code__)
+    names = {op.slot_name for op in code.ops if op.name.startswith("LOAD") and op.name.endswith(("_FAST", "_DEREF"))}
+    return function.__code__.co_argcount == 0 or function.__code__.co_varnames[0] in names
 
 
 def late_fault(trace: Trace, function: Item) -> str:

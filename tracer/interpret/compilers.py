@@ -2,7 +2,8 @@
 
 AOTAutograd, under every compiler, traces a graph to one function without side effects: the tensors it returns are new
 ones, whose gradients are decided when it compiles. Leaves that a graph makes would lose theirs, and tensors of the
-caller's cannot be resized.
+caller's cannot be resized. What nobody but the graph sees may be a leaf: a view of a parameter that is made without
+gradients.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ def refuse_for_compilers(
     """Break the graph in front of a call of `name` whose outcome a compiler would not give."""
     for leaf in outcome.tensors:
         if type(leaf) is New and leaf.meta.requires_grad and leaf.meta.is_leaf:
-            trace.stop(GRADIENT_STATE, f"{name} makes a leaf that requires gradients")
+            if trace.modes.grad or trace.graph.is_inner or leaf.alias_of is None:
+                trace.stop(GRADIENT_STATE, f"{name} makes a leaf that requires gradients")
+            if trace.first_modes.grad or trace.modes.inference:
+                trace.leaf_views.append(tensors[leaf.alias_of].base)
     for index, after in outcome.mutated.items():
         before = tensors[index].meta
         if after.is_leaf and after.requires_grad != before.requires_grad:

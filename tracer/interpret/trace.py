@@ -151,8 +151,9 @@ class Trace:
     they can be computed from, as they are before. `runs_backward` says that the graph calls autograd,
     `applies_functions` that it has a torch.autograd.Function, whose `backward` is code of the program, `moves_memory`
     that it gives a tensor the memory of another, `writes_to_stale` that it may write to a view whose history autograd
-    has not made again; `leaves` are those of autograd that the graph makes. `asked_places` counts
-    the questions for the paths to a literal, `instantiated` the calls that a template stood for,
+    has not made again; `leaves` are those of autograd that the graph makes, `leaf_views` the tensors of which it makes
+    views that are leaves, as they are made without gradients, where a compiler would return others. `asked_places`
+    counts the questions for the paths to a literal, `instantiated` the calls that a template stood for,
     `guarded_kernels` how many kernels of attention, as the frame began, are guarded.
     """
 
@@ -198,6 +199,7 @@ class Trace:
         "known",
         "lasting",
         "lasting_node",
+        "leaf_views",
         "leaves",
         "literals",
         "looked_up",
@@ -253,6 +255,7 @@ class Trace:
         self.operands_overlap = self.inputs_overlap = self.reads_in_backward = self.owns_arguments = False
         self.runs_backward = self.applies_functions = self.moves_memory = self.writes_to_stale = False
         self.leaves: list[TensorValue] = []
+        self.leaf_views: list[TensorValue] = []
         self.arguments: list[Lazy] = []
         self.watched: Sequence[object] = ()
         self.requiring: list[torch.Tensor] = []

@@ -437,7 +437,7 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
         graph_inputs=used,
         calls_graph=calls,
         passed=frozenset(emitter.passed),
-        must_replay=calls and (trace.inputs_overlap or _must_replay(trace) or any(map(_is_refused, emitter.outputs))),
+        must_replay=calls and (trace.inputs_overlap or _must_replay(trace) or _returns_refused(trace, emitter.outputs)),
     )
 
 
@@ -449,6 +449,15 @@ def _ordered_inputs(emitter: ProgramEmitter, statements: list[Statement], taken:
         sources = []
     reads.subtract(emitter.parameters[source].text for source in sources)
     return [source for source, name in emitter.parameters.items() if reads[name.text] > 0] + sources
+
+
+def _returns_refused(trace: Trace, outputs: list[Any]) -> bool:
+    """Whether AOTAutograd has no right answer for an output.
+
+    A view that was a leaf, as it was made without gradients, or a view of one, it makes again with gradients.
+    """
+    bases = trace.leaf_views
+    return any(_is_refused(value) or (isinstance(value, TensorValue) and value.base in bases) for value in outputs)
 
 
 def _is_refused(value: Any) -> bool:

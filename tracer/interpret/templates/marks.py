@@ -56,7 +56,7 @@ def standing(trace: Trace) -> tuple[Any, ...]:
         *(len(cached.results), len(cached.made), len(cached.interpreted), cached.computes),
         *(len(trace.written), len(trace.leaves), len(trace.requiring), len(trace.handling), len(trace.settings)),
         *(len(trace.owners), len(trace.opened), len(trace.recipes), len(trace.born), len(trace.hashed)),
-        *(len(trace.keyed), len(trace.keyed_fixed), len(trace.references)),
+        *(len(trace.keyed), len(trace.keyed_fixed), len(trace.references), len(trace.leaf_views)),
         *(len(trace.assertions), trace.autocast_depth, trace.guarded_kernels, trace.guarded_devices, trace.overrides),
         trace.of_process,
         *(trace.asked_places, id(trace.modes), id(trace.data_read), symbols, trace.set_orders.count),
