@@ -254,8 +254,7 @@ class Trace:
         self.written: dict[Source, InputWrite] = {}
         self.operands_overlap = self.inputs_overlap = self.reads_in_backward = self.owns_arguments = False
         self.runs_backward = self.applies_functions = self.moves_memory = self.writes_to_stale = False
-        self.leaves: list[TensorValue] = []
-        self.leaf_views: list[TensorValue] = []
+        self.leaves, self.leaf_views = list[TensorValue](), list[TensorValue]()
         self.arguments: list[Lazy] = []
         self.watched: Sequence[object] = ()
         self.requiring: list[torch.Tensor] = []
