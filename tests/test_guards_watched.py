@@ -263,33 +263,3 @@ def test_interpreter_without_a_watcher_left():
     pytest.importorskip("_testcapi")
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False)
     assert (done.stdout.split(), done.returncode) == (["True", "True", "False"], 0), done.stderr
-
-
-WITHOUT_VERSION = """
-import torch
-from tracer import capture, explain
-
-class Ordered(type):
-    def mro(cls):
-        return super().mro()
-
-class Scales(metaclass=PLACE):
-    factor = 2
-
-def program(x):
-    return x * Scales.factor
-
-captured = capture(program)
-first = captured(torch.ones(2)).tolist(), captured(torch.ones(2)).tolist()
-Scales.factor = 3
-print(first, captured(torch.ones(2)).tolist(), "class versions" in str(explain(program, torch.ones(2))))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("metaclass, is_told", [("type", False), ("Ordered", True)])
-def test_classes_without_versions_are_read_anew_and_told(metaclass, is_told):
-    """In a process of its own, as other tests may have met one."""
-    code = WITHOUT_VERSION.replace("PLACE", metaclass)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.strip() == f"([2.0, 2.0], [2.0, 2.0]) [3.0, 3.0] {is_told}"

@@ -33,9 +33,6 @@ def stop_watching() -> None:
 def lacks_watcher() -> bool:
     """Whether this CPython has watchers of dictionaries, but had none left, or has it back."""
 
-def lacks_class_versions() -> bool:
-    """Whether a guard was about a class that has no version: a process of 3.13 has 65,535 to give."""
-
 def watched_dictionaries() -> int:
     """How many dictionaries are watched, each counted for every root object that depends on it."""
 

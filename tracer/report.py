@@ -14,7 +14,7 @@ from typing import Any
 from backends.account import Accounts
 from passes.node_meta import prediction_of
 from passes.operators.verify import Prediction
-from tracer._native import lacks_class_versions, lacks_watcher
+from tracer._native import lacks_watcher
 from tracer.entry import FIRST, NO_GRAPH, Entry
 from tracer.events import LOG, Event
 from tracer.graph.show import graph_source, module_source
@@ -85,7 +85,6 @@ def dump_entries(code: CodeType, entries: list[Entry], what: str, path: Any) -> 
 
 REPEATED = "like an earlier call, and not interpreted"
 
-NO_VERSION = "CPython gives a class none, or has none left: what captures read from it is read anew at every call"
 NO_WATCHER = "CPython had none left for us: what captures read from dictionaries is compared at every call"
 
 
@@ -157,7 +156,6 @@ class Explanation:
             *([("in place", len(overwrites), [f"{saved:,} bytes saved"])] if overwrites else []),
             *([("recompile limit reached", len(self.limits), self.limits)] if self.limits else []),
             *([("dict watchers", 0, [NO_WATCHER])] if lacks_watcher() else []),
-            *([("class versions", 0, [NO_VERSION])] if lacks_class_versions() else []),
             *([("internal errors", len(self.bugs), self.bugs)] if self.bugs else []),
         ]
         width = max(len(name) for name, _, _ in counts)

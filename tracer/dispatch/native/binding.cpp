@@ -179,7 +179,6 @@ void GuardProgram::stamp_content(Binding& binding, uint32_t index, PyObject* val
       add(binding, version_of(type), index);
       return;
     }
-    note_class_without_version();
   }
   if (PyList_Check(value)) {
     add(binding, &reinterpret_cast<PyVarObject*>(value)->ob_size);

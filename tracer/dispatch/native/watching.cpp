@@ -58,10 +58,6 @@ PyObject* start_watching(PyObject*, PyObject*) {
 
 PyObject* lacks_watcher(PyObject*, PyObject*) { return PyBool_FromLong(has_watchers && watcher == none_left); }
 
-bool is_class_without_version = false;
-
-PyObject* lacks_class_versions(PyObject*, PyObject*) { return PyBool_FromLong(is_class_without_version); }
-
 PyObject* watched_dictionaries(PyObject*, PyObject*) { return PyLong_FromSize_t(watches().size()); }
 
 PyMethodDef functions[] = {
@@ -71,16 +67,12 @@ PyMethodDef functions[] = {
      "stop_watching(): give the watcher of dictionaries back; their versions are compared at every call from now on"},
     {"lacks_watcher", method<lacks_watcher>(), METH_NOARGS,
      "lacks_watcher() -> whether this CPython has watchers of dictionaries, but had none left, or has it back"},
-    {"lacks_class_versions", method<lacks_class_versions>(), METH_NOARGS,
-     "lacks_class_versions() -> whether a guard was about a class that has no version: a process of 3.13 has 65,535 to give"},
     {"watched_dictionaries", method<watched_dictionaries>(), METH_NOARGS,
      "watched_dictionaries(): how many there are, each counted for every root object that depends on it"},
     {nullptr, nullptr, 0, nullptr},
 };
 
 }  // namespace
-
-void note_class_without_version() { is_class_without_version = true; }
 
 void before_change(PyObject* dict, bool ends) {
   auto [first, last] = watches().equal_range(dict);

@@ -43,10 +43,7 @@ class Watch {
   std::vector<PyObject*> dictionaries_;  // borrowed; one that has ended is known to nobody else any more
 };
 
-// Notes that a binding read from a class to which CPython gives no version, so that it is read anew at each call.
-void note_class_without_version();
-
-// Adds `start_watching`, `stop_watching`, `lacks_watcher`, `lacks_class_versions` and `watched_dictionaries`.
+// Adds `start_watching`, `stop_watching`, `lacks_watcher` and `watched_dictionaries`.
 bool add_watching(PyObject* module);
 
 }  // namespace bytegraph
