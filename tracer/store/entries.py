@@ -100,8 +100,8 @@ def _names_of(parameters: list[str], constants: Mapping[str, Any], sources: Mapp
     """`sources` are the access paths of the parameters that may be functions or namespaces."""
     kinds = {name: " ".join(row) if row[0] == "helper" else str(row[0]) for name, row in constants.items()}
     functions = frozenset(name for name, source in sources.items() if _is_function(source))
-    own = [name for name, source in sources.items() if source.accessor == "globals" and _is_function(source.base)]
-    return Program(parameters, kinds, functions, frozenset(own))
+    globals_ = [name for name, source in sources.items() if source.accessor == "globals" and _is_function(source.base)]
+    return Program(parameters, kinds, functions, frozenset(globals_))
 
 
 def _is_function(source: Source | None) -> bool:

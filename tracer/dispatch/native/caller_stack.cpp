@@ -14,12 +14,7 @@ bool are_on_stack(PyObject* callable, PyObject* const* args, size_t count) {
   PyObject* const* bottom = frame->localsplus + code->co_nlocalsplus;
   if (args <= bottom || args + count > bottom + code->co_stacksize) return false;
   // What else calls with a part of the stack (a partial, a bound method) stands there itself, or has put something there.
-  if (args[-1] == callable) return true;
-#if PY_VERSION_HEX >= 0x030D0000
-  return !args[-1] && args - 1 > bottom && args[-2] == callable;
-#else
-  return false;
-#endif
+  return stands_below(callable, bottom, args);
 }
 
 bool end_visibly_with_call(PyObject* const* args, size_t count) {

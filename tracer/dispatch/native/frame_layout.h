@@ -17,6 +17,9 @@ inline PyCodeObject* code_of(const _PyInterpreterFrame* frame) { return frame->f
 inline PyObject* function_of(const _PyInterpreterFrame* frame) { return reinterpret_cast<PyObject*>(frame->f_func); }
 inline _PyInterpreterFrame* current_frame(PyThreadState* thread) { return thread->cframe->current_frame; }
 
+// Whether a callable stands on its frame's stack, which begins at `bottom`, right below the arguments of its call.
+inline bool stands_below(PyObject* callable, PyObject* const*, PyObject* const* args) { return args[-1] == callable; }
+
 // Whoever started a frame ends it, also one that an evaluation function answered without running it.
 inline void end_unrun(PyThreadState*, _PyInterpreterFrame*) {}
 
@@ -25,6 +28,8 @@ inline void end_unrun(PyThreadState*, _PyInterpreterFrame*) {}
 inline PyCodeObject* code_of(const _PyInterpreterFrame* frame) { return frame->f_code; }
 inline PyObject* function_of(const _PyInterpreterFrame* frame) { return frame->f_funcobj; }
 inline _PyInterpreterFrame* current_frame(PyThreadState* thread) { return thread->cframe->current_frame; }
+
+inline bool stands_below(PyObject* callable, PyObject* const*, PyObject* const* args) { return args[-1] == callable; }
 
 // Gives back the memory of a frame, the uppermost of the thread's; as CPython's `_PyThreadState_PopFrame`, which 3.12
 // does not export.
@@ -61,6 +66,11 @@ inline PyCodeObject* code_of(const _PyInterpreterFrame* frame) {
 }
 inline PyObject* function_of(const _PyInterpreterFrame* frame) { return frame->f_funcobj; }
 inline _PyInterpreterFrame* current_frame(PyThreadState* thread) { return thread->current_frame; }
+
+// Where a call has no `self`, nothing is between the two.
+inline bool stands_below(PyObject* callable, PyObject* const* bottom, PyObject* const* args) {
+  return args[-1] == callable || (!args[-1] && args - 1 > bottom && args[-2] == callable);
+}
 
 extern "C" void _PyEval_FrameClearAndPop(PyThreadState* thread, _PyInterpreterFrame* frame);
 

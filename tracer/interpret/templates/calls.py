@@ -90,11 +90,11 @@ def call_again(
     return result
 
 
-def _left_behind(trace: Trace, items: list[Item], tokens: list[Token], known: int, result: Item) -> Remains | None:
+def _left_behind(trace: Trace, items: list[Item], tokens: list[Token], facts: int, result: Item) -> Remains | None:
     """What a call leaves behind that has just ended; None if it did what no template does."""
     try:
         if is_simple(trace) and is_unchanged(tokens, signature(trace, items)):
-            return remains(trace, known, tokens, result)
+            return remains(trace, facts, tokens, result)
     except NoTemplate:
         pass
     return None

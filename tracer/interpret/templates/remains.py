@@ -53,9 +53,9 @@ class _Copier:
             return tuple(map(self.copy, item)) if type(item) is tuple else item
         if id(item) in self.arguments or item.source is not None or type(item) is Lazy:
             return item
-        known = self.copies.get(id(item))
-        if known is not None:
-            return known
+        copy = self.copies.get(id(item))
+        if copy is not None:
+            return copy
         return self._tensor(item) if isinstance(item, TensorValue) else self._container(item)
 
     def _tensor(self, value: TensorValue) -> TensorValue:
