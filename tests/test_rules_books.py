@@ -154,6 +154,14 @@ def test_the_shipped_rule_of_indexing_answers(name):
     assert outcome.trial is None and outcome.result == New(meta_of(real), None if real._base is None else 0)
 
 
+@needs_book
+@pytest.mark.parametrize("bounds", [(0, 5, 0.5), (0, 5.0, 1), (1.5, 4, 1), (False, True, True), (0, 7, 2)])
+def test_the_shipped_rules_of_ranges_ask_every_number_for_its_type(bounds):
+    for target in (torch.arange, torch.ops.aten.arange.start_step):
+        outcome = shipped().evaluate(target, bounds, (), MODES)
+        assert outcome.trial is None and outcome.result == New(meta_of(target(*bounds)))
+
+
 def _asked(key):
     """A key as an argument of a call: tensors by their metas."""
     if isinstance(key, torch.Tensor):
