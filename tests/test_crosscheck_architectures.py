@@ -52,7 +52,7 @@ def chosen():
         yield from ((name, way) for place, way in enumerate(WAYS) if every or place == number % len(WAYS))
 
 
-@pytest.mark.parametrize("name, way", chosen())
+@pytest.mark.parametrize("name, way", [*chosen()])
 def test_no_false_alarm(name, way):
     findings, graphs = alarms(name, way)
     assert not findings, "\n".join(map(str, findings))

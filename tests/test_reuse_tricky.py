@@ -217,7 +217,9 @@ class Recurrent(nn.Module):
         return self.state * 2, self.state
 
 
-@pytest.mark.parametrize("options", [{"donate": ("x",)}, {"donate": ()}, {"allocate": Pool()}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"donate": ("x",)}, {"donate": ()}, {"allocate": Pool()}], ids=["donated", "intermediates", "allocated"]
+)
 def test_state_that_is_kept_is_not_overwritten(options):
     torch.manual_seed(0)
     plain, model = Recurrent(), Recurrent()
