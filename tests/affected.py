@@ -34,6 +34,7 @@ OTHER_FILES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("passes/rules/books", ("passes.rules.book",)),
     ("tests/conformance", ("tests.conformance.catalogue",)),
     ("tests/cpython", ("tests.cpython",)),
+    ("tests/stand_in_device", ("tests.stand_in_device",)),
     ("tests/conftest.py", (EVERYTHING,)),
     ("tests/costs.py", (EVERYTHING,)),
     ("tests/slow.txt", ("tests.costs",)),
