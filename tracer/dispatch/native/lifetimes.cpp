@@ -27,10 +27,21 @@ int meet(PyObject* object, void* argument) {
   return 0;
 }
 
-// Whether a class of weak references is one of torch's or of ours, which keep tables and caches.
-bool is_of_a_library(PyTypeObject* cls) {
-  if (cls == &_PyWeakref_RefType || cls == &_PyWeakref_ProxyType || cls == &_PyWeakref_CallableProxyType) return false;
-  PyObject* module = cls->tp_dict ? PyDict_GetItemString(cls->tp_dict, "__module__") : nullptr;
+bool is_plain(PyTypeObject* cls) {
+  return cls == &_PyWeakref_RefType || cls == &_PyWeakref_ProxyType || cls == &_PyWeakref_CallableProxyType;
+}
+
+// Whether a weak reference is one of torch's or of ours, which keep tables and caches: its class is, or what it calls
+// back. TorchDynamo counts the generations of all modules in such a table once it has compiled something.
+bool is_of_a_library(PyWeakReference* reference) {
+  PyTypeObject* cls = Py_TYPE(reference);
+  PyObject* callback = reference->wr_callback;
+  PyObject* module = nullptr;
+  if (!is_plain(cls)) {
+    module = cls->tp_dict ? PyDict_GetItemString(cls->tp_dict, "__module__") : nullptr;
+  } else if (callback && PyFunction_Check(callback)) {
+    module = PyDict_GetItemString(PyFunction_GET_GLOBALS(callback), "__name__");
+  }
   const char* name = module && PyUnicode_Check(module) ? PyUnicode_AsUTF8(module) : nullptr;
   if (!name) PyErr_Clear();
   return name && (!std::strncmp(name, "torch.", 6) || !std::strncmp(name, "passes.", 7));
@@ -39,7 +50,7 @@ bool is_of_a_library(PyTypeObject* cls) {
 bool is_referred_to(PyObject* object) {
   if (!PyType_SUPPORTS_WEAKREFS(Py_TYPE(object))) return false;
   auto* reference = *reinterpret_cast<PyWeakReference**>(PyObject_GET_WEAKREFS_LISTPTR(object));
-  while (reference && is_of_a_library(Py_TYPE(reference))) reference = reference->wr_next;
+  while (reference && is_of_a_library(reference)) reference = reference->wr_next;
   return reference;
 }
 

@@ -29,9 +29,10 @@ def _flavours() -> Iterator[type]:
             yield from type(flavour).__mro__[:-1]
 
 
+_bases = pathlib.PurePath.__mro__[1:-1]  # from 3.13 on, a private class
 _parents: Any = type(pathlib.PurePath("a/b").parents)
 interpret(
     *(*PURE, *CONCRETE, _parents),
-    *dict.fromkeys(function for cls in (*PURE, _parents, *_flavours()) for function in _functions(cls)),
+    *dict.fromkeys(function for cls in (*PURE, *_bases, _parents, *_flavours()) for function in _functions(cls)),
     *(function for cls in CONCRETE for function in _functions(cls) if function.__name__ in ("__new__", "__init__")),
 )

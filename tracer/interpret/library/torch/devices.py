@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
 
 from passes.accelerator import type_in_use
 from tracer.interpret.device_guards import guard_current_device
-from tracer.interpret.policy import interpret, interpret_modules, lookaside, refuse, refuse_modules
+from tracer.interpret.policy import interpret, interpret_modules, lookaside, pure, refuse, refuse_modules
 from tracer.interpret.trace import Trace
 from tracer.reasons import DEVICE_STATE, RANDOM_STATE
 
@@ -24,7 +24,9 @@ refuse_modules(DEVICE_STATE, "torch.accelerator", *(f"torch.{kind}" for kind in 
 refuse_modules(RANDOM_STATE, *(f"torch.{kind}.random" for kind in KINDS if hasattr(getattr(torch, kind), "random")))
 interpret_modules("torch.cuda.amp")
 interpret(*{vars(module)[name] for module in MODULES for name in FACTS if name in vars(module)})
-interpret(torch.cuda._nvml_based_avail, torch.cuda._is_in_bad_fork)  # pyright: ignore[reportPrivateUsage]
+interpret(torch.cuda._nvml_based_avail)  # pyright: ignore[reportPrivateUsage]
+_is_in_bad_fork: Any = torch.cuda._is_in_bad_fork  # pyright: ignore[reportPrivateUsage]
+(interpret if isinstance(_is_in_bad_fork, FunctionType) else pure)(_is_in_bad_fork)  # a build for CUDA has it in C
 
 refuse(DEVICE_STATE, torch.Tensor.pin_memory, torch.Tensor.is_pinned, torch.Tensor.record_stream)
 for _class in (torch.Stream, torch.Event):
