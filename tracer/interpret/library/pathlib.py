@@ -5,9 +5,10 @@ from __future__ import annotations
 import pathlib
 import types
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
-from tracer.interpret.policy import interpret
+from tracer.interpret.policy import interpret, pure
 
 PURE = (pathlib.PurePath, pathlib.PurePosixPath, pathlib.PureWindowsPath)
 CONCRETE = (pathlib.Path, pathlib.PosixPath, pathlib.WindowsPath)
@@ -36,3 +37,6 @@ interpret(
     *dict.fromkeys(function for cls in (*PURE, *_bases, _parents, *_flavours()) for function in _functions(cls)),
     *(function for cls in CONCRETE for function in _functions(cls) if function.__name__ in ("__new__", "__init__")),
 )
+_asks_for_case = getattr(import_module(pathlib.PurePath.match.__module__), "_is_case_sensitive", None)  # 3.12 and 3.13
+if _asks_for_case is not None:
+    pure(_asks_for_case)
