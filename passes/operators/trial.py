@@ -203,7 +203,7 @@ class Findings:
             raise Unsupported(str(error)) from error
         if meta.device == self._stand_ins.device and self._stand_ins.device.type == "meta":
             return meta.replace(device=CPU)
-        if meta.device.type == META_DEVICE.type and meta.device.index is not None:
+        if meta.device.type == META_DEVICE.type and meta.device != META_DEVICE:
             return meta.replace(device=META_DEVICE)  # real tensors there have no index, whatever is asked for
         return meta
 

@@ -420,7 +420,8 @@ def new_tensor(trace: Trace, node: torch.fx.Node, new: New, tensors: list[Tensor
 
 def is_on_current_device(meta: TensorMeta, tensors: Sequence[TensorValue]) -> bool:
     """Whether a new tensor may be where it is because no argument said another device."""
-    return meta.device.index is not None and all(value.meta.device != meta.device for value in tensors)
+    is_indexed = meta.device != torch.device(meta.device.type)
+    return is_indexed and all(value.meta.device != meta.device for value in tensors)
 
 
 def detaches(node: torch.fx.Node) -> bool:
