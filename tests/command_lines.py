@@ -86,7 +86,7 @@ def _python(words: list[str]) -> str:
         if words[1] == "pytest":
             return _pytest(words[2:])
         path = ROOT / words[1].replace(".", "/")
-        foreign = words[1].split(".")[0] in sys.stdlib_module_names | {"pip"}
+        foreign = words[1].split(".")[0] in sys.stdlib_module_names | {"pip", "build"}
         return "" if foreign or path.is_dir() or path.with_suffix(".py").exists() else f"there is no module {words[1]}"
     if words[:1] == ["setup.py"] or "/" in words[0]:
         return "" if (ROOT / words[0]).exists() else f"there is no {words[0]}"

@@ -1,5 +1,6 @@
 """docs/torch_compile.md: every argument of torch.compile and every name of torch.compiler, with what it does here."""
 
+import functools
 import inspect
 import re
 import types
@@ -207,3 +208,18 @@ def test_what_captures_nothing_because_torch_has_compiled_it_is_told(kind, graph
         form(target)
     told = [each for each in issued if "nothing is captured. Give capture the original" in str(each.message)]
     assert [each.filename for each in told] == [__file__] * graphs
+
+
+def test_a_function_that_wraps_what_torch_has_compiled_is_captured_like_any_other():
+    compiled = torch.compile(lambda x: x + 1, backend="eager")
+
+    @functools.wraps(compiled)  # which copies the attributes of torch's
+    def step(x):
+        return x * 2
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        captured = capture(step)
+    reset()
+    assert torch.equal(captured(torch.ones(2)), torch.full((2,), 2.0))
+    assert counters().graphs == 1 and not counters().breaks

@@ -6,6 +6,8 @@ import sys
 import warnings
 from typing import Any, Final
 
+from tracer.mark_tables import is_compiled_by_torch
+
 MAKER: Final = "torch._dynamo"
 """The module with the class of compiled modules; nothing was compiled in a process that has not imported it."""
 
@@ -32,9 +34,4 @@ def _original(fn: Any) -> str | None:
     if isinstance(fn, maker.OptimizedModule):
         return "its `_orig_mod`"
     called = (getattr(fn, "__func__", fn), getattr(type(fn), "__call__", None))  # noqa: B004  (the function itself)
-    return "its `_torchdynamo_orig_callable`" if any(map(_is_compiled, called)) else None
-
-
-def _is_compiled(function: Any) -> bool:
-    attributes = getattr(function, "__dict__", {})
-    return "_torchdynamo_orig_callable" in attributes and not attributes.get("_torchdynamo_disable")
+    return "its `_torchdynamo_orig_callable`" if any(map(is_compiled_by_torch, called)) else None

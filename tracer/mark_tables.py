@@ -18,6 +18,9 @@ CONSTANT_MARK: Final = "_dynamo_marked_constant"
 NONSTRICT_MARK: Final = "_bytegraph_nonstrict"
 """Attribute by which our `nonstrict_trace` marks a function."""
 
+COMPILED_MARK: Final = "_torchdynamo_wrapper_id"
+"""The attribute by which torch knows what torch.compile has made: the identity of the function that has it."""
+
 ALLOWED: Final[dict[int, Any]] = {}
 """Callables that `allow_in_graph` was given, by their ids."""
 
@@ -85,3 +88,9 @@ def substitute_of(function: Any) -> Substitute | None:
         return None
     folds = getattr(handler, "__torch_dynamo_can_constant_fold_through__", False)
     return Substitute(getattr(handler, "__torch_dynamo_original__", function), body, folds)
+
+
+def is_compiled_by_torch(function: Any) -> bool:
+    """Whether torch.compile has made this function: what copies its attributes, as functools.wraps does, is another."""
+    attributes = getattr(function, "__dict__", {})
+    return attributes.get(COMPILED_MARK) == id(function) and not attributes.get("_torchdynamo_disable")

@@ -30,7 +30,14 @@ from tracer.interpret.numpy_calls import (
     is_of_model,
 )
 from tracer.interpret.policy import IMMUTABLE, ROWS, Lookaside, Operator, Polyfill, Pure, Refused, row_of
-from tracer.mark_tables import CONSTANT_MARK, is_allowed, is_disallowed, is_nonstrict, substitute_of
+from tracer.mark_tables import (
+    CONSTANT_MARK,
+    is_allowed,
+    is_compiled_by_torch,
+    is_disallowed,
+    is_nonstrict,
+    substitute_of,
+)
 from tracer.values.base import NUMPY_FUNCTIONS, Lazy, Value
 from tracer.values.cached_functions import CachedFunction
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
@@ -49,9 +56,6 @@ SomeDecider = TypeVar("SomeDecider", bound=Decider)
 
 DISABLE_MARKS: Final = ("_bytegraph_disabled", "_torchdynamo_disable")
 """Attributes by which our `disable` and torch's mark a function."""
-
-COMPILED_MARK: Final = "_torchdynamo_wrapper_id"
-"""The attribute by which torch knows what torch.compile has made: the identity of the function that has it."""
 
 OPERATOR_TYPES: Final = (torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.jit.ScriptFunction)
 """Types of callables that are operators, each of them."""
@@ -219,7 +223,7 @@ def compiled_function(function: types.FunctionType) -> Action | None:
     """Functions that torch.compile has made: what they compile is called, as TorchDynamo does inside another."""
     if function.__qualname__ == "OptimizedModule.__call__" and function.__module__.startswith("torch._dynamo."):
         return actions.call_compiled_module
-    return actions.call_compiled if function.__dict__.get(COMPILED_MARK) == id(function) else None
+    return actions.call_compiled if is_compiled_by_torch(function) else None
 
 
 @takes(object)

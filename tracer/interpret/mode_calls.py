@@ -22,7 +22,6 @@ from tracer.values.base import MISSING
 from tracer.values.class_attributes import class_name
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
-from tracer.values.kinds import NotConcrete
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.tuples import make_tuple
 
@@ -63,21 +62,15 @@ def tensor_op_in_modes(
 def ask_modes(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[str, Item] = NO_KEYWORDS) -> Item:
     """What the innermost mode makes of a call of a function of C; MISSING if that asks no mode."""
     probing = Probing(trace)
-    try:
-        real_args = [probing.real(arg) for arg in args]
-        real_kwargs = {name: probing.real(arg) for name, arg in kwargs.items()}
-    except NotConcrete:
-        trace.stop(TENSOR_SUBCLASS, "a mode is asked about arguments that only the trace knows")
+    refusal = "a mode is asked about arguments that only the trace knows"
+    real_args, real_kwargs = probing.real_arguments(args, kwargs, refusal)
     try:
         with AskingMode():
             function(*real_args, **real_kwargs)
     except Asked as asked:
-        named = asked.kwargs_given
-        names = None if named is None else {name: probing.item(arg) for name, arg in named.items()}
         if any(cls is AskingTensor for cls in asked.classes):
             trace.stop(TENSOR_SUBCLASS, "a mode is asked about a tensor of a subclass")
-        arguments = [probing.item(arg) for arg in asked.args_given]
-        return mode_answer(trace, asked.function, asked.classes, arguments, names)
+        return mode_answer(trace, asked.function, asked.classes, *probing.given(asked))
     except (TypeError, ValueError, RuntimeError, IndexError):  # which the call itself is going to raise
         trace.stop(TENSOR_SUBCLASS, "an operator that refuses its arguments in a mode")
     return MISSING

@@ -96,9 +96,22 @@ class Probing:
         self.alive.append(real)
         return real
 
+    def real_arguments(self, args: Args, kwargs: Kwargs, refusal: str) -> tuple[list[Any], dict[str, Any]]:
+        """The objects for the arguments of a call; the graph breaks with `refusal` where only the trace knows one."""
+        try:
+            return [self.real(arg) for arg in args], {name: self.real(arg) for name, arg in kwargs.items()}
+        except NotConcrete:
+            self.trace.stop(TENSOR_SUBCLASS, refusal)
+
     def item(self, real: Any) -> Item:
         """The item that an object stands for."""
         return self.items.get(id(real), real)
+
+    def given(self, asked: Asked) -> tuple[list[Item], dict[str, Item] | None]:
+        """The items that a class or a mode was asked about."""
+        named = asked.kwargs_given
+        names = None if named is None else {name: self.item(arg) for name, arg in named.items()}
+        return [self.item(arg) for arg in asked.args_given], names
 
 
 def call_overridden(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
@@ -106,18 +119,13 @@ def call_overridden(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> 
     if holds_wrapper(trace, (*args, *kwargs.values())):
         return wrapper_op(trace, function, args, kwargs)
     probing = Probing(trace)
-    try:
-        real_args = [probing.real(arg) for arg in args]
-        real_kwargs = {name: probing.real(arg) for name, arg in kwargs.items()}
-    except NotConcrete:
-        trace.stop(TENSOR_SUBCLASS, "an operator with arguments that only the trace knows")
+    real_args, real_kwargs = probing.real_arguments(
+        args, kwargs, "an operator with arguments that only the trace knows"
+    )
     try:
         function(*real_args, **real_kwargs)
     except Asked as asked:
-        arguments = [probing.item(arg) for arg in asked.args_given]
-        named = asked.kwargs_given
-        names = None if named is None else {name: probing.item(arg) for name, arg in named.items()}
-        return ask(trace, asked.function, [*args, *kwargs.values()], arguments, names)
+        return ask(trace, asked.function, [*args, *kwargs.values()], *probing.given(asked))
     except (TypeError, ValueError, RuntimeError):  # which the call itself is going to raise
         trace.stop(TENSOR_SUBCLASS, "an operator that refuses a tensor of a subclass")
     trace.stop(TENSOR_SUBCLASS, "a function that asks no class for its __torch_function__")
