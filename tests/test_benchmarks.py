@@ -2,6 +2,7 @@
 
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -100,6 +101,13 @@ def test_a_model_of_many_modules_and_many_functions_are_measured():
     rows = [*scale.of_model(32), *scale.of_functions(20)]
     assert len(rows) == 2 * len(scale.NAMES) + 3
     assert all(row.bytegraph is not None for row in rows)
+
+
+def test_memory_that_nobody_can_see_counts_as_a_page(monkeypatch):
+    sent: list[int] = []
+    monkeypatch.setattr(scale, "resident", lambda: 0)
+    scale._grow(2, SimpleNamespace(send=sent.append))
+    assert sent == [scale.PAGE]
 
 
 def test_processes_that_share_a_folder_capture_only_where_it_is_empty():
