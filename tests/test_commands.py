@@ -94,13 +94,23 @@ def test_graph_is_written(script, tmp_path, capsys, ending):
 
 
 def test_options_may_follow_a_function(script, tmp_path, capsys):
-    """Which has no parameters; behind a script they are the script's."""
     assert main(["graph", f"{script}:free", "--theirs", "-o", str(tmp_path / "g.json"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["file"] == str(tmp_path / "g.json")
     assert main(["explain", f"{script}:free", "--", "--json"]) == 0
     assert "captures" in capsys.readouterr().out
-    assert main(["graph", script, "-o", "g.py"]) == 2  # the number of the script's arguments
-    assert "arguments: -o g.py" in capsys.readouterr().out
+
+
+def test_options_may_follow_a_script_and_words_behind_two_dashes_are_its_own(script, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    assert main(["report", script, "one", "-o", str(page), "two"]) == 2
+    assert "arguments: one two\n" in capsys.readouterr().out and page.exists()
+    assert main(["explain", script, "--json", "--", "--json"]) == 1
+    printed = capsys.readouterr()
+    assert "arguments: --json\n" in printed.err and json.loads(printed.out)
+    assert main(["explain", script, "one", "--", "--json"]) == 3
+    assert "arguments: one -- --json\n" in capsys.readouterr().out
+    assert main(["explain", script, "--help"]) == 1
+    assert "arguments: --help\n" in capsys.readouterr().out
 
 
 def test_backends_lists_no_tests_of_torch_unless_asked(capsys):

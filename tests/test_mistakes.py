@@ -73,15 +73,6 @@ def test_a_scripted_module_is_captured():
 PROGRAM = "import torch\n\ndef takes(x):\n    return x\n\ndef main():\n    return torch.ones(2) + 1\n"
 
 
-def test_words_behind_a_script_are_told_to_be_the_scripts(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "script.py").write_text(f"{PROGRAM}\nfrom tracer import capture\ncapture(main)()\n")
-    assert main(["report", "script.py", "-o", "page.html"]) == 0
-    assert "note: -o is given to script.py; options of report stand before it" in capsys.readouterr().err
-    assert main(["report", "-o", "page.html", "script.py"]) == 0
-    assert "note" not in capsys.readouterr().err and (tmp_path / "page.html").exists()
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

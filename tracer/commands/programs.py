@@ -34,30 +34,27 @@ HELP: Final = ("-h", "--help")
 
 
 class ProgramCommand(TyperCommand):
-    """A command that runs a program. Behind a script, words are the script's; behind `script.py:function`, which has no
-    parameters, the options that the command has are the command's.
+    """A command that runs a program. Options that the command has are the command's, before the program's name and behind
+    it; behind `script.py --`, all words are the script's.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Move options from behind a function to its front."""
+        """Move options from behind a program to its front."""
         first = 0
         while first < len(args) and args[first].startswith("-") and args[first] != "--":
             first += self._length(args[first]) or 1
-        if first < len(args) and _function_named_by(args[first]) is not None:
+        program = args[first] if first < len(args) else ""
+        is_script = Path(program).is_file()
+        if is_script or _function_named_by(program) is not None:
             options: list[str] = []
             others: list[str] = []
             place = first + 1
-            while place < len(args):
-                length = 0 if "--" in others else self._length(args[place])
+            while place < len(args) and args[place] != "--":
+                length = 0 if is_script and args[place] in HELP else self._length(args[place])
                 (options if length else others).extend(args[place : place + (length or 1)])
                 place += length or 1
-            args = [*args[:first], *options, args[first], *others]
-        elif first < len(args) and Path(args[first]).is_file():
-            for word in args[first + 1 :]:
-                if self._length(word):
-                    typer.echo(
-                        f"note: {word} is given to {args[first]}; options of {ctx.info_name} stand before it", err=True
-                    )
+            rest = args[place:] if others else args[place + 1 :]
+            args = [*args[:first], *options, program, *others, *rest]
         return super().parse_args(ctx, args)
 
     def _length(self, word: str) -> int:
@@ -74,7 +71,7 @@ RUN_NAME: Final = "__captured__"
 
 ProgramArgument = Annotated[
     list[str],
-    typer.Argument(help="script.py args..., -- -m module args..., or script.py:function, without parameters."),
+    typer.Argument(help="script.py args..., script.py -- args..., -- -m module args..., or script.py:function, without parameters."),
 ]
 
 
