@@ -16,6 +16,7 @@ import typer
 
 from benchmarks.__main__ import arguments
 from tracer.commands.application import application
+from tracer.commands.programs import ProgramCommand
 
 ROOT = Path(__file__).parent.parent
 
@@ -112,6 +113,8 @@ def _tracer(words: list[str]) -> str:
         elif ".py:" in word:
             return ""
         elif word.endswith(".py"):
+            if isinstance(command, ProgramCommand):  # its options may stand behind the script, too
+                return ""
             late = [other for other in words[place + 1 :] if other.partition("=")[0] in _options(command)]
             return f"{path} takes {late[0]} in front of {word}: behind it, it is the script's" if late else ""
     return ""

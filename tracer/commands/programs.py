@@ -34,8 +34,8 @@ HELP: Final = ("-h", "--help")
 
 
 class ProgramCommand(TyperCommand):
-    """A command that runs a program. Options that the command has are the command's, before the program's name and behind
-    it; behind `script.py --`, all words are the script's.
+    """A command that runs a program. Options that the command has are the command's, before the program and behind it;
+    behind `script.py --`, all words are the script's.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -71,7 +71,9 @@ RUN_NAME: Final = "__captured__"
 
 ProgramArgument = Annotated[
     list[str],
-    typer.Argument(help="script.py args..., script.py -- args..., -- -m module args..., or script.py:function, without parameters."),
+    typer.Argument(
+        help="script.py args..., script.py -- args..., -- -m module args..., or script.py:function, without parameters."
+    ),
 ]
 
 
