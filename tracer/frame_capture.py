@@ -46,6 +46,7 @@ from tracer.output.program import ResidualProgram, breaking, let_replace, return
 from tracer.reasons import (
     COROUTINE,
     DEBUGGER,
+    OPERATOR_ERROR,
     RAISED_EXCEPTION,
     TOO_LONG,
     VISIBLE_END,
@@ -184,6 +185,8 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
         return _skip(request, code, trace, broke, watch, transparent=True)
     if broke.reason is DEBUGGER:
         return _skip(request, code, trace, broke, watch)  # the debugger shows all lines and names of the function
+    if trace.answers_compiling and broke.reason in (RAISED_EXCEPTION, OPERATOR_ERROR):
+        return _skip(request, code, trace, broke, watch)  # perhaps only where it is being compiled
     if broke.reason is TOO_LONG and (not broke.calls or not trace.graph.call_count):
         return _skip(request, code, trace, broke, watch)  # behind a break, the rest of the loop would be as long
     stops_while = trace.stops_while

@@ -20,6 +20,7 @@ def _graph_break(trace: Any, msg: Any = "") -> None:
 
 @lookaside(is_capturing)
 def _is_capturing(trace: Any) -> bool:
+    trace.answers_compiling = True
     return True
 
 

@@ -163,6 +163,7 @@ class Trace:
         "_location",
         "_locations",
         "actions",
+        "answers_compiling",
         "applies_functions",
         "arguments",
         "asked_places",
@@ -280,6 +281,7 @@ class Trace:
         self.wrappers: Any = None
         self.owners: list[Any] = []
         self.autocast_depth = self.asked_places = self.instantiated = self.guarded_kernels = 0
+        self.answers_compiling = False  # whether the program was told that it is being compiled
         self.settings: dict[Any, ChangedSetting] = {}  # of the process, by the function that tells it
         self.guarded_devices: tuple[str, ...] = ()  # what of them is guarded, by interpret/device_guards.py
         self.views: dict[int, list[TensorValue]] = {}

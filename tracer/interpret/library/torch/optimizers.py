@@ -14,6 +14,7 @@ import torch
 from torch.optim.optimizer import Optimizer
 
 from tracer.interpret.call import call
+from tracer.interpret.library.torch.settings import says_compiling
 from tracer.interpret.policy import helper, lookaside, polyfill, pure
 from tracer.interpret.tensor_ops import in_optimizer
 from tracer.interpret.trace import Trace
@@ -27,7 +28,7 @@ Kinds = tuple[tuple[tuple[torch.device, torch.dtype] | None, ...], ...]
 
 
 def _is_compiling(trace: Trace) -> bool:
-    return not in_optimizer(trace)
+    return not in_optimizer(trace) and says_compiling(trace)
 
 
 for _function in (torch.compiler.is_compiling, torch.compiler.is_dynamo_compiling):

@@ -37,8 +37,16 @@ ALWAYS: tuple[tuple[bool, tuple[Any, ...]], ...] = (
 for _answer, _functions in ALWAYS:
     for _function in _functions:
         lookaside(_function)(lambda trace, *args, answer=_answer: answer)
-named_lookaside("torch._dynamo.external_utils", "is_compiling")(lambda trace: True)
-named_lookaside("torch._dynamo", "is_compiling")(lambda trace: True)
+
+
+def says_compiling(trace: Trace) -> bool:
+    """Tell the program that it is being compiled, which is noted: a frame that then raises an error runs natively."""
+    trace.answers_compiling = True
+    return True
+
+
+named_lookaside("torch._dynamo.external_utils", "is_compiling")(says_compiling)
+named_lookaside("torch._dynamo", "is_compiling")(says_compiling)
 named_lookaside("torch.onnx", "is_in_onnx_export")(lambda trace: False)
 
 SIZE_QUESTIONS = ("guard_or_false", "guard_or_true", "guard_size_oblivious", "statically_known_true")
