@@ -140,6 +140,17 @@ def test_limit_is_one_warning_for_a_function_and_says_what_keeps_changing(caplog
     assert "pass a number that changes as a tensor" in record.getMessage()
 
 
+def test_limit_names_the_number_that_the_captures_were_specialised_on(caplog):
+    @capture(recompile_limit=3)
+    def step(x, number):
+        return x + len(str(number))
+
+    for number in range(6):
+        assert step(torch.ones(1), number) == 2
+    (line,) = [line for line in lines(caplog) if "its limit" in line]
+    assert "What keeps changing: number (" in line and "pass a number that changes as a tensor" in line
+
+
 def test_internal_error_is_one_warning_for_a_function(caplog, monkeypatch):
     def fail(request):
         raise KeyError("lost")

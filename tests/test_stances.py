@@ -140,3 +140,16 @@ def test_run_of_modules_and_methods():
     assert is_eager(run(net)(X))
     net(X)
     assert not is_eager(run(net)(X)) and not is_eager(run(net.__call__)(X))
+
+
+def test_plain_words_are_the_stances_of_torch():
+    captured = capture(program)
+    captured(X, 5)
+    with stance("native"):
+        assert is_eager(captured(X, 5))
+        with stance("capture"):
+            assert not is_eager(captured(X, 5))
+    with stance("fail on recapture"), pytest.raises(RuntimeError, match="no capture of program"):
+        captured(X.double(), 5)
+    with pytest.raises(ValueError, match="one of capture, native, fail on recapture, default"):
+        stance("fast")

@@ -16,9 +16,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class stance:
     """What captured functions do from now on, as torch.compiler.set_stance: a call, a `with` block or a decorator.
 
-    `"default"`: a call that no capture fits is captured. `"force_eager"`: all originals run.
-    `"eager_on_recompile"`: the original runs where no capture fits. `"fail_on_recompile"`: that is a RuntimeError that
-    says why. `"eager_then_compile"`: the first call of each function runs the original, and the second is captured.
+    `"default"` or `"capture"`: a call that no capture fits is captured. `"force_eager"` or `"native"`: all originals
+    run. `"eager_on_recompile"`: the original runs where no capture fits. `"fail_on_recompile"` or `"fail on
+    recapture"`: that is a RuntimeError that says why. `"eager_then_compile"`: the first call of each function runs the
+    original, and the second is captured.
 
     It holds for the process. Raises ValueError for another name.
     """

@@ -48,7 +48,7 @@ from tracer.events import LOG, Event, emit
 from tracer.frame_capture import CaptureRequest, capture_frame
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import line_for_debuggers, runnable_source
-from tracer.guards.explain import Difference
+from tracer.guards.explain import Difference, subject
 from tracer.guards.source import Source
 from tracer.interpret.early_calls import EarlyCallFailed
 from tracer.interpret.location import is_library_file
@@ -65,6 +65,7 @@ from tracer.values.shapes import History, NotExpressible, Shapes
 LIMIT_HINTS = {
     "equal": "pass a number that changes as a tensor, or do not read it in the captured function",
     "same object": "keep one object and change it, instead of making another for each call",
+    "expression": "do not decide by a size or number that changes, or pass the number as a tensor",
     "tensor": "capture with dynamic=True if sizes change, or give the tensors one dtype and layout",
 }
 """What to do about a guard that fails call after call, by its check."""
@@ -222,9 +223,9 @@ class Engine:
         code = cache.code
         misses = explain_misses(cache, function, values)
         guards = [failure.guard for _, failure in misses]
-        failed = Counter((guard.source.text if guard.source else "", guard.check) for guard in guards)
-        (source, check), _ = max(failed.items(), key=lambda row: row[1], default=((("", "")), 0))
-        details = {**place_of(code), "limit": self.options.recompile_limit, "guard": source}
+        [(read, _)] = Counter(map(subject, guards)).most_common(1) or [("", 0)]
+        check = next((guard.check for guard in reversed(guards) if subject(guard) == read), "")
+        details = {**place_of(code), "limit": self.options.recompile_limit, "guard": read}
         hint = LIMIT_HINTS.get(check, LIMIT_HINT)
         emit(Event("recompile limit", {**details, "hint": hint, "why": [failure.words for _, failure in misses]}))
 

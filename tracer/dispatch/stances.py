@@ -18,6 +18,8 @@ FORCE_EAGER: Final = "force_eager"
 EAGER_ON_RECOMPILE: Final = "eager_on_recompile"
 FAIL_ON_RECOMPILE: Final = "fail_on_recompile"
 EAGER_THEN_COMPILE: Final = "eager_then_compile"
+PLAIN_WORDS: Final = {"capture": DEFAULT, "native": FORCE_EAGER, "fail on recapture": FAIL_ON_RECOMPILE}
+"""In this project's words, what torch.compiler.set_stance has other names for."""
 STANCES: Final = (DEFAULT, FORCE_EAGER, EAGER_ON_RECOMPILE, FAIL_ON_RECOMPILE, EAGER_THEN_COMPILE)
 
 DISABLED: Final = os.environ.get("BYTEGRAPH_DISABLE", "") not in ("", "0")
@@ -32,8 +34,9 @@ _called: weakref.WeakSet[FrameCache] = weakref.WeakSet()
 def exchange_stance(stance: str) -> str:
     """Set the stance; gives the one before. Raises ValueError for an unknown one."""
     global _stance
+    stance = PLAIN_WORDS.get(stance, stance)
     if stance not in STANCES:
-        raise ValueError(f"the stance must be one of {', '.join(STANCES)}, not {stance!r}")
+        raise ValueError(f"the stance must be one of {', '.join((*PLAIN_WORDS, *STANCES))}, not {stance!r}")
     before, _stance = _stance, stance
     run_originals(DISABLED or stance == FORCE_EAGER)
     return before

@@ -139,6 +139,12 @@ def guard_words(guard: Guard) -> str:
     return CHECKS[guard.check].text.format(source=source, expected=expected_words(guard))
 
 
+def subject(guard: Guard) -> str:
+    """What of the program a guard reads: the text of its source or sources; "" for what belongs to no name."""
+    sources = guard.expected.sources if guard.check == "expression" else [guard.source]
+    return ", ".join(source.text for source in sources if source)
+
+
 def difference_of(guard: Guard, value: Any, call: CallFrame) -> Difference:
     """How the value at the source of a failed guard differs: `x: size(0) is 4`, captured `with 2`."""
     text = "" if guard.source is None else guard.source.text

@@ -261,7 +261,7 @@ class Trace:
         self.requiring: list[torch.Tensor] = []
         self.modes: Modes = current_modes()
         self.first_modes = self.error_modes = self.modes
-        self.protected = self.draws = self.draws_on_devices = self.probes = False
+        self.protected = self.draws = self.draws_on_devices = self.probes = self.answers_compiling = False
         self.lasting: str | None = None
         self.lasting_node: Any = None
         self.of_process, self.set_orders = "", SetOrders()
@@ -281,7 +281,6 @@ class Trace:
         self.wrappers: Any = None
         self.owners: list[Any] = []
         self.autocast_depth = self.asked_places = self.instantiated = self.guarded_kernels = 0
-        self.answers_compiling = False  # whether the program was told that it is being compiled
         self.settings: dict[Any, ChangedSetting] = {}  # of the process, by the function that tells it
         self.guarded_devices: tuple[str, ...] = ()  # what of them is guarded, by interpret/device_guards.py
         self.views: dict[int, list[TensorValue]] = {}
