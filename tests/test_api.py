@@ -211,6 +211,9 @@ def test_repr_of_an_entry_says_what_it_is():
     captured(torch.ones(2))
     (entry,) = captured.entries
     assert repr(entry) == f"<entry {entry.number}, {entry.place}: 2 operators, 1 hits; first call>"
+    for x in (torch.ones(2, 3).t(), torch.ones(2).long(), torch.ones(2, 1, 1).int()):
+        captured(x)
+    assert sum(repr(entry).endswith("; 2 more>") for entry in captured.entries) == 1
     assert repr(Entry((), (), None)).startswith("<entry ") and "of no capture" in repr(Entry((), (), None))
 
 

@@ -21,6 +21,7 @@ from tracer.graph.builder import DeferredGraph
 from tracer.guards.costs import GuardCosts, seconds_in_words
 from tracer.guards.digest import Row, digest, table
 from tracer.guards.explain import Difference, guard_words
+from tracer.guards.words import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,7 +213,8 @@ class Entry(NativeEntry):
     def __repr__(self) -> str:
         content = "runs natively" if self.skipped else f"{self.ops} operators"
         place = "of no capture" if self.code is None else self.place
-        return f"<entry {self.number}, {place}: {content}, {self.hits} hits; {self.why}>"
+        why = first_of([*map(str, self.differences)], 1) or FIRST
+        return f"<entry {self.number}, {place}: {content}, {self.hits} hits; {why}>"
 
     def __str__(self) -> str:
         """Where, why, the graph, how it ended, and what must hold for it to run again."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from passes.places import line_name
 from tracer.events import KINDS, LOG, Event
+from tracer.guards.words import first_of
 
 LOGGER: Final = logging.getLogger("bytegraph")
 
@@ -39,7 +40,7 @@ def _place(details: Mapping[str, Any]) -> str:
 
 
 def _reasons(details: Mapping[str, Any]) -> str:
-    return "; ".join(details["why"]) or "first call"
+    return first_of(details["why"], 3) or "first call"
 
 
 LINES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 LONGEST: Final = 2000
@@ -30,3 +31,9 @@ def is_written_out(number: int) -> bool:
 
 shown: Final = _Words().repr
 """The words for a value. A `__repr__` of the program's that raises is replaced by the name of its class."""
+
+
+def first_of(words: Sequence[str], count: int) -> str:
+    """The first of many, the nearest entry first, and how many more there are."""
+    more = len(words) - count
+    return "; ".join([*words[:count], *([f"{more} more"] if more > 0 else [])])
