@@ -1,5 +1,9 @@
 """Objects known by their identity as keys of dicts and sets: one that is no key in one call may be one in the next."""
 
+import gc
+import random
+import weakref
+
 import pytest
 import torch
 
@@ -129,3 +133,129 @@ def test_object_that_is_none_of_many_keys_breaks():
     x, present = torch.zeros(2), next(iter(large))
     for key in (other, present, other):
         assert torch.equal(captured(key, x), x + large.get(key, 1000))
+
+
+def members_of(things, x):
+    for thing in things:
+        x = x * 2 + thing.number
+    return x
+
+
+def numbered(count):
+    things = [Plain() for _ in range(count)]
+    for number, thing in enumerate(things):
+        thing.number = number
+    return things
+
+
+@pytest.mark.parametrize("kind", [set, weakref.WeakSet], ids=["set", "weak set"])
+def test_members_of_a_set_from_outside_are_known(kind):
+    reset()
+    captured = capture(members_of, fullgraph=True)
+    things = numbered(4)
+    x, some = torch.ones(2), kind(things[:3])
+
+    def agree():
+        assert torch.equal(members_of(some, x), captured(some, x))
+
+    agree()
+    agree()
+    assert counters().captures == 1
+    things[0].number = 9
+    agree()
+    some.discard(things[1])
+    agree()
+    some.add(things[3])
+    agree()
+    some.clear()
+    agree()
+
+
+@pytest.mark.parametrize("kind", [set, frozenset, weakref.WeakSet], ids=["set", "frozen set", "weak set"])
+def test_membership_in_a_set_from_outside(kind):
+    def member(things, thing, x):
+        return x + 1 if thing in things else x * 3
+
+    reset()
+    captured = capture(member, fullgraph=True)
+    things = numbered(3)
+    some, x = kind(things[:2]), torch.ones(2)
+    for thing in (*things, *things):
+        assert torch.equal(member(some, thing, x), captured(some, thing, x))
+
+
+def test_a_guard_on_members_keeps_none_alive():
+    captured = capture(members_of)
+    things = numbered(2)
+    some, gone = weakref.WeakSet(things), weakref.ref(things[0])
+    captured(some, torch.ones(2))
+    del things[0]
+    gc.collect()
+    assert gone() is None and len(some) == 1
+    assert torch.equal(members_of(some, torch.ones(2)), captured(some, torch.ones(2)))
+
+
+def test_members_of_a_set_in_another_order():
+    reset()
+    captured = capture(members_of)
+    things, x, some = numbered(30), torch.ones(2), set()
+    for _ in range(4):
+        random.shuffle(things)
+        some.clear()
+        some.update(things)
+        assert torch.equal(members_of(some, x), captured(some, x))
+
+
+def test_tensors_and_modules_in_a_set():
+    def program(x):
+        for module in MODULES:
+            x = module(x)
+        for tensor in TENSORS:
+            x = x + tensor
+        return x
+
+    reset()
+    captured = capture(program, fullgraph=True)
+    assert torch.equal(program(torch.ones(3)), captured(torch.ones(3)))
+
+
+MODULES = {torch.nn.Linear(3, 3)}
+TENSORS = {torch.arange(3.0)}
+
+
+def add(some, things, x):
+    some.add(things[3])
+    return x + len(some)
+
+
+def discard(some, things, x):
+    some.discard(things[0])
+    return x + len(some)
+
+
+def exchange(some, things, x):
+    some.discard(things[0])
+    some.add(things[3])
+    some.add(5)
+    return x + len(some)
+
+
+def fill_anew(some, things, x):
+    some.clear()
+    some.add(things[1])
+    return x + len(some)
+
+
+def add_and_list(some, things, x):
+    some.add(things[3])
+    return [x + thing.number for thing in some]
+
+
+@pytest.mark.parametrize("program", [add, discard, exchange, fill_anew, add_and_list], ids=lambda f: f.__name__)
+def test_a_set_of_objects_from_outside_is_changed(program):
+    reset()
+    captured, things, x = capture(program), numbered(4), torch.ones(2)
+    for first in (things[:2], things[:2], things[:3], things):
+        plain, changed = set(first), set(first)
+        expected, result = program(plain, things, x), captured(changed, things, x)
+        assert str(expected) == str(result) and plain == changed and list(plain) == list(changed)

@@ -167,10 +167,11 @@ def _set(emitter: ProgramEmitter, value: SetValue) -> None:
         return
     real: Any = value.object
     name = emitter.expression(value)
-    removed = [element for element in set.__iter__(real) if element not in value.items]
-    added = [element for element in value.items if isinstance(element, Value) or element not in real]
+    before = set(value.before)
+    removed = [element for element in value.before if element not in value.items]
+    added = [element for element in value.items if element not in before]
     if not _lists(real, removed, added, value.items):
-        removed, added = list(set.__iter__(real)), order_of_filling(value)
+        removed, added = value.before, order_of_filling(value)
     if removed:
         emitter.list_members(value.items)
     if removed and len(removed) == set.__len__(real):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 from sys import getsizeof
 from typing import Any
 
-from tracer.guards.source import Source
+import torch
+
+from tracer.guards.source import Source, constant
 from tracer.reasons import UNSUPPORTED_ITERATOR
 from tracer.values.base import LITERALS, MISSING, Value
 from tracer.values.concrete import concrete_parts
@@ -25,10 +28,10 @@ class SetValue(ObjectValue):
 
     So it has the same order, unless it stands for a set from outside whose history is not known:
     `members` is the order of that one until it is changed, `faithful` whether a copy has it too. `filled` is what was
-    added to an empty set, in that order, unless other changes were made.
+    added to an empty set, in that order, unless other changes were made. `before` are the members of a set from outside.
     """
 
-    __slots__ = ("changed", "complete", "faithful", "filled", "items", "members", "plain")
+    __slots__ = ("before", "changed", "complete", "faithful", "filled", "items", "members", "plain")
 
     def __init__(
         self, cls: type = set, items: Iterable[Item] = (), source: Source | None = None, obj: object = MISSING
@@ -37,6 +40,7 @@ class SetValue(ObjectValue):
         self.filled: list[Item] | None = None if type(items) in (set, frozenset) else list(items)
         self.items: Any = items if self.filled is None else set(self.filled)
         self.members: list[Item] | None = None
+        self.before: list[Item] = []
         self.faithful = True
         self.changed = False
         self.complete = obj is MISSING
@@ -49,7 +53,8 @@ class SetValue(ObjectValue):
             kind = _storage(real)
             assert self.source is not None
             context.guard(self.source, "set items", frozenset(real))
-            self.members = [context.wrap_key(key, None) for key in kind.__iter__(real)]
+            self.members = [context.wrap_key(key, _path(key)) for key in kind.__iter__(real)]
+            self.before = self.members
             exact = type(real) is kind and all(not isinstance(member, Value) for member in self.members)
             self.items = real if exact else kind(self.members)
             context.set_orders.begin(self.items, self.source, real)
@@ -90,7 +95,8 @@ class SetValue(ObjectValue):
         items = self.all(context)
         if self.members is not None:
             items = self.items = context.set_orders.follow(set(items), items)
-            self.faithful = list(items) == self.members and getsizeof(items) == getsizeof(self.object)
+            by_value = not any(isinstance(member, Value) for member in self.members)
+            self.faithful = by_value and list(items) == self.members and getsizeof(items) == getsizeof(self.object)
             self.members = None
         self.changed = True
         self.filled = None
@@ -123,6 +129,23 @@ class SetValue(ObjectValue):
 def _storage(real: object) -> Any:
     """The class of C whose methods read what a set stores, whatever those of its own class say."""
     return frozenset if isinstance(real, frozenset) else set
+
+
+def _path(member: object) -> Source | None:
+    """The path to a member of a set from outside: the very object, as which objects are the members is guarded.
+
+    None for what has a hash of its own, and for a weak reference that the program is told about when its object ends:
+    it must not live on in a guard.
+    """
+    is_told = isinstance(member, weakref.ref) and member.__callback__ is not None and not _is_of_weak_set(member)
+    is_known = isinstance(member, torch.Tensor | weakref.ref) or type(member).__hash__ is object.__hash__
+    return constant(member) if is_known and not is_told else None
+
+
+def _is_of_weak_set(reference: weakref.ref[Any]) -> bool:
+    """Whether a reference is a member of a `WeakSet`, which is told of the end of an object only while it lives."""
+    callback = reference.__callback__
+    return getattr(callback, "__module__", None) == weakref.WeakSet.__module__
 
 
 def _wrap_frozenset(context: Context, obj: Any, source: Source) -> Item:

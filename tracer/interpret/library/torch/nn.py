@@ -53,6 +53,13 @@ def _tagging_init(trace: Trace, module: Item, /, *args: Item, **kwargs: Item) ->
     return call(trace, original, [module, *args], kwargs)
 
 
+@named_lookaside("torch._dynamo.mutation_guard", "install_generation_tagging_init.<locals>.patched_setstate")
+def _tagging_setstate(trace: Trace, module: Item, state: Item) -> Item:
+    """Module.__setstate__ as torch.compile has replaced it, likewise."""
+    original = getclosurevars(Module.__setstate__).nonlocals["setstate"]
+    return call(trace, original, [module, state])
+
+
 def _has_no_hooks(module: Item) -> bool:
     if not isinstance(module, ObjectValue) or module.object is MISSING or module.source is None:
         return False
