@@ -28,7 +28,7 @@ class SetValue(ObjectValue):
 
     So it has the same order, unless it stands for a set from outside whose history is not known:
     `members` is the order of that one until it is changed, `faithful` whether a copy has it too. `filled` is what was
-    added to an empty set, in that order, unless other changes were made. `before` is what one from outside held at first.
+    added to an empty set, in that order, unless other changes were made. `before` is what one from outside had.
     """
 
     __slots__ = ("before", "changed", "complete", "faithful", "filled", "items", "members", "plain")
