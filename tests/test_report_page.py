@@ -249,6 +249,15 @@ def test_browser_searches_operators_and_guards(explanation, tmp_path):
 
 
 @needs_browser
+def test_browser_draws_the_memory_at_operators_alone(explanation, tmp_path):
+    """Inputs of the graph, which come first and of which a model has many, are no part of the time."""
+    at, entry = next((index, entry) for index, entry in enumerate(explanation.entries) if entry.ops > 5)
+    shown = browse(explanation.to_html(), tmp_path, f"#capture-{at}/memory")
+    [steps] = re.findall(r'class="area" d="([^"]*)"', shown)
+    assert steps.count("H") == entry.ops < len(entry.graph.nodes) - 1
+
+
+@needs_browser
 def test_browser_lights_up_the_lines_that_belong_together(explanation, tmp_path):
     at = next(index for index, entry in enumerate(explanation.entries) if entry.ops > 5)
     lines = "[...document.querySelectorAll('.program .text-line')]"

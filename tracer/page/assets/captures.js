@@ -149,9 +149,12 @@ function memoryPart(capture, index) {
   const { memory, nodes } = capture.graph;
   const peak = Math.max(...memory.alive, 0);
   const at = nodes[memory.alive.indexOf(peak)];
+  const computed = nodes.map(({ name, operator }, position) => ({ name, operator, alive: memory.alive[position] })).filter(({ operator }) => operator);
   return make("div", {},
     make("p", {}, `At most ${bytes(peak)} at once, at `, link(index, "operators", at.name, at.name), `, besides ${bytes(memory.given)} given to the graph.`),
-    memoryChart(memory.alive, (position) => { location.hash = address(index, "operators", nodes[position].name); }),
+    memoryChart(computed.map(({ alive }) => alive), (position) => {
+      location.hash = address(index, "operators", computed[position].name);
+    }),
     make("h2", {}, "Memory made, the largest first"),
     table(["made by", "bytes", "until", "values that share it"], memory.lives.slice(0, 100).map((life) =>
       [link(index, "operators", life.maker, life.maker), bytes(life.bytes), nodes[life.last].name, life.values.join(", ")]), [1]),

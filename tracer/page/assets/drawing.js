@@ -74,7 +74,7 @@ function movable(svg, view) {
   show();
 }
 
-// Bytes alive at each node, as steps; a click chooses the node there.
+// Bytes alive at each operator, as steps; a click chooses the operator there.
 function memoryChart(alive, choose) {
   const [wide, high] = [900, 160];
   const most = Math.max(...alive, 1);
