@@ -288,6 +288,14 @@ def test_a_constant_shape_of_one_call_is_not_merged(tmp_path: Path):
     assert Rulebook(tmp_path / "out").rules(SUM.op, "aten") == [SUM]
 
 
+def test_gradients_are_not_asked_of_kernels_without_data(tmp_path: Path):
+    with record(tmp_path / "corpus", levels=("function",)):
+        torch.Tensor.sum(torch.rand(3, requires_grad=True))
+    calls, _ = calls_of([str(tmp_path / "corpus")], "torch.Tensor.sum", "function")
+    fake = audit("torch.Tensor.sum", "function", [], calls, None).witnesses[FAKE]
+    assert (fake.exact, fake.wrong, fake.silent) == (1, 0, 0)
+
+
 def test_audit_shows_where_torch_is_wrong_and_the_rule_is_not(tmp_path: Path):
     with record(tmp_path / "corpus"):
         matrix = torch.rand(5, 10).t()

@@ -1,0 +1,74 @@
+"""Rules of the shipped book about lists of tensors of any length, and others whose evidence once lacked what varies."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from passes.meta import meta_of
+from passes.operators.difference import outcome_difference
+from passes.operators.modes import Modes
+from passes.operators.outcome import ListArg
+from passes.operators.stand_ins import REAL
+from passes.operators.trial import attempt
+from passes.rules.book import Rulebook, shipped_folder
+
+BOOK = Rulebook(shipped_folder())
+FACTS = ("shape", "stride", "dtype", "storage_offset", "requires_grad")
+MATRICES = [torch.rand(2, 3), torch.rand(4, 3).t(), torch.rand(4, 10)[:, ::2], torch.rand(5, 6)]
+OTHERS = [torch.rand(3, 4).t(), torch.rand(()), torch.rand(0, 2), torch.rand(2, 3, 4).permute(2, 0, 1), torch.rand(7)]
+ONE_BY_ONE = ("abs", "exp", "neg", "sqrt")
+BETWEEN = ("add", "div", "mul", "sub")
+
+
+def metas(argument: Any) -> Any:
+    """Arguments as an evaluator is given them."""
+    if isinstance(argument, torch.Tensor):
+        return meta_of(argument)
+    if isinstance(argument, list | tuple):
+        return (ListArg if isinstance(argument, list) else tuple)(map(metas, argument))
+    return argument
+
+
+def is_told(function: Any, *arguments: Any) -> bool:
+    """Whether the book predicts what the real operator does with a call. Fails if it predicts anything else."""
+    args = metas(arguments)
+    outcome = BOOK.answer(function, args, (), Modes())
+    if outcome is None:
+        return False
+    real = attempt(REAL, function, args, (), Modes())
+    assert outcome_difference(outcome, real, FACTS, every_write=True) is None, (outcome, real)
+    return True
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 20])
+@pytest.mark.parametrize("name", ONE_BY_ONE)
+def test_lists_are_changed_one_by_one(name, length):
+    tensors = list(itertools.islice(itertools.cycle(OTHERS), length))
+    assert is_told(getattr(torch, f"_foreach_{name}_"), tensors)
+    assert is_told(getattr(torch, f"_foreach_{name}"), tensors)
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_lists_take_lists_or_numbers(name):
+    for other in ([each.clone() for each in OTHERS], 2.0, [1.0, 2.0, 3.0, 4.0, 5.0]):
+        assert is_told(getattr(torch, f"_foreach_{name}_"), OTHERS, other)
+
+
+@pytest.mark.parametrize("name", ["abs", "abs_", "exp", "neg_", "norm"])
+def test_an_empty_list_is_refused(name):
+    assert BOOK.answer(getattr(torch, f"_foreach_{name}"), (ListArg(),), (), Modes()) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_a_product_of_any_number_of_matrices(count):
+    assert is_told(torch._VF.chain_matmul, MATRICES[:count])
+
+
+@pytest.mark.parametrize("size", [(4, 5), (3, 4, 5), (2, 2, 2), (5, 1, 3)])
+def test_a_grid_has_the_sizes_of_the_result(size):
+    dims = len(size)
+    image, grid = torch.rand(2, 3, *(4, 2, 6)[:dims]), torch.rand(2, *size, dims)
+    assert is_told(torch.grid_sampler, image, grid, 0, 0, False)
+    assert is_told(torch.grid_sampler, image.transpose(-1, -2), grid.transpose(1, 2), 0, 0, False)
