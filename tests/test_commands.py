@@ -1,13 +1,18 @@
 """`python -m tracer explain`, `graph` and `bench`: what is printed and written, and what is said of mistakes."""
 
 import json
+import os
+import subprocess
 import sys
 from xml.etree import ElementTree
 
 import pytest
 import torch
 
+from tests.imports import ROOT
 from tracer.commands.application import main
+
+TEXT = {"text": True, "capture_output": True, "check": False}
 
 SCRIPT = """
 import sys
@@ -169,6 +174,21 @@ def test_help_has_a_short_option(script, capsys, words):
 def test_errors_of_the_program_propagate(script):
     with pytest.raises(KeyError, match="from the program"):
         main(["explain", f"{script}:broken"])
+
+
+@pytest.mark.parametrize("command", ["explain", "report", "graph"])
+def test_an_error_of_the_program_is_told_without_a_frame_of_ours(tmp_path, command):
+    """As `python script.py` tells it, in a captured function and what it calls, too."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        SCRIPT.partition("if __name__")[0] + "def run():\n    step(torch.ones(3, 3).view(7))\n\ncapture(run)()\n"
+    )
+    plain, told = (
+        subprocess.run([sys.executable, *words], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, **TEXT)
+        for words in ([script], ["-m", "tracer", command, script])
+    )
+    assert plain.returncode == told.returncode == 1
+    assert plain.stderr == told.stderr and plain.stderr.count("  File ") == 2
 
 
 def test_bench_lists_measurements(capsys):
