@@ -46,6 +46,7 @@ from tracer.output.draws import Drawing
 from tracer.output.emitter import ProgramEmitter
 from tracer.output.graph_errors import emit_repetition, is_repeated, loses_errors
 from tracer.output.memory_overlap import guard_overlaps
+from tracer.output.mode_statements import take_mode_statements
 from tracer.output.mutations import emit_mutations, guard_aliases
 from tracer.output.output_calls import emit_output_calls, possibility
 from tracer.output.statements import Statement
@@ -417,10 +418,11 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
     trace.graph.prune()
     used = set(trace.graph.inputs)
     taken = [source for source, node, _ in trace.inputs if node in used]
+    setting = [] if outputs else take_mode_statements(emitter, trace)
     calls = bool(outputs) or trace.graph.call_count > 0
     trace.inputs_overlap = calls and guard_overlaps(trace, used)
     drawing = Drawing(emitter, trace, taken, calls)
-    statements = [*drawing.after, *emitter.statements]
+    statements = [*setting, *drawing.after, *emitter.statements]
     if calls:
         arguments = [_input(emitter, place) for place in taken]
         statements = [_graph_call(emitter, trace, code, arguments, drawing.restoring), *statements]

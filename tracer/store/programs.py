@@ -20,6 +20,7 @@ from passes.accelerator import random_states, set_random_states
 from passes.operators.verify import Mispredicted
 from tracer.output.draws import put_back, states_of
 from tracer.output.graph_errors import versions_of
+from tracer.output.mode_statements import OF_THREAD
 from tracer.output.mutations import drop_attribute, drop_field, drop_name
 from tracer.output.program import GRAPH
 from tracer.output.statements import Statement
@@ -88,6 +89,7 @@ HELPERS: Final[dict[str, Any]] = {
     "set_random_state": torch.default_generator.set_state,
     "random_states": random_states,
     "set_random_states": set_random_states,
+    **{setter.__name__: setter for setter in OF_THREAD},
 }
 """Functions and classes of ours and of Python's that programs hold, by name."""
 
