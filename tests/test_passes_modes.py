@@ -6,13 +6,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._subclasses import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from passes import autodiff
 from passes.network import cost
 from passes.node_meta import MODES as MODES_OF
 from passes.operators.evaluate import Evaluator
-from passes.operators.modes import SETTERS, Modes, current_modes, entered, sets_modes
+from passes.operators.modes import SETTERS, Modes, current_modes, enter_inference, entered, modes_kept, sets_modes
 from passes.rewrite.rules import FROZEN, STANDARD
 from passes.rewrite.rules.attention import ATTENTION
 from tests.rewriting import rewritten, tensors
@@ -270,3 +271,14 @@ def test_costs_and_derivatives_of_a_graph_leave_modes_as_they_are():
     assert state() == before
     autodiff.linearize(graph_module)
     assert state() == before
+
+
+def test_an_error_below_a_mode_that_watches_operators_does_not_bring_that_mode_back():
+    """Leaving inference mode puts back the dispatch keys of entering it."""
+    with modes_kept():
+        with FakeTensorMode():
+            enter_inference(True)
+        assert torch.is_inference_mode_enabled()
+    assert not torch.is_inference_mode_enabled()
+    assert not torch._C._dispatch_tls_is_dispatch_key_included("Python")
+    assert torch.ones(2, requires_grad=True).sum() == 2

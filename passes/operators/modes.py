@@ -152,12 +152,28 @@ def leave_inference() -> None:
     _guards.entered.pop().__exit__(None, None, None)
 
 
+MODE_KEYS: Final = ("Python", "PythonTLSSnapshot", "PythonDispatcher", "PreDispatch", "Functionalize")
+"""Dispatch keys of this thread by which torch finds the modes that watch operators, such as that of fake tensors."""
+
+
+def _abandon_inference(depth: int) -> None:
+    """Leave inference modes until `depth` of them are left.
+
+    torch puts back all dispatch keys that there were on entering. An error may have ended what watched operators since
+    then (or begun after that), so those of such modes stay as they are.
+    """
+    while len(_guards.entered) > depth:
+        included = [(key, torch._C._dispatch_tls_is_dispatch_key_included(key)) for key in MODE_KEYS]
+        leave_inference()
+        for key, value in included:
+            torch._C._dispatch_tls_set_dispatch_key_included(key, value)
+
+
 def restore(modes: Modes, kernels: bool = False, settings: Iterable[tuple[Callable[[Any], Any], Any]] = ()) -> None:
     """Set this thread's modes to `modes`, as leaving the contexts entered since then would; if `kernels`, also those
     of attention. `settings` are functions that change settings of the process, and what to set them to.
     """
-    while _guards.entered:
-        leave_inference()
+    _abandon_inference(0)
     torch._C._set_grad_enabled(modes.grad)
     set_autocast((DEVICE, modes.autocast, modes.autocast_dtype))
     if modes.elsewhere is not None:
@@ -224,8 +240,7 @@ def modes_kept() -> Iterator[None]:
 
 def _put_back(modes: Modes, cached: bool, depth: int) -> None:
     """Undo what an evaluation did to the modes: an operator that sets one may be among what is evaluated."""
-    while len(_guards.entered) > depth:
-        leave_inference()
+    _abandon_inference(depth)
     if torch.is_grad_enabled() != modes.grad:
         torch._C._set_grad_enabled(modes.grad)
     set_autocast((DEVICE, modes.autocast, modes.autocast_dtype))
