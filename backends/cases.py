@@ -37,6 +37,7 @@ from backends.registry import look_up
 from passes.graph_module import with_named_calls
 from passes.node_meta import STACK_TRACE, stack_trace_of
 from passes.operators.targets import ATTRIBUTES, UnknownTarget, target_name, target_of
+from passes.printable import printable
 
 VERSION: Final = 1
 GRAPH, TENSORS = "case.json", "tensors.safetensors"
@@ -328,7 +329,7 @@ def _read(case: Mapping[str, Any], reader: _Reader) -> StoredCase:
         op, name, line = row["op"], _identifier(row["name"]), row.get("line")
         if name in places or not isinstance(line, str | None):
             raise CaseError(f"the node {name} stands there twice, or its line is no text")
-        line = None if line is None else _shown(line)
+        line = None if line is None else printable(line)
         reader.nodes = places
         args, kwargs = tuple(reader.value(row["args"])), reader.value(row["kwargs"])
         for key in kwargs:
@@ -372,11 +373,6 @@ def _read(case: Mapping[str, Any], reader: _Reader) -> StoredCase:
     module = GraphModule(attributes, graph)
     inputs, random = reader.together(case["inputs"]), reader.random(case["random"])
     return StoredCase(case["torch"], module, inputs, random, calls, unknown, reader.most)
-
-
-def _shown(text: str) -> str:
-    """A text of a file as it may be printed: a terminal takes some characters for commands."""
-    return "".join(each if each.isprintable() or each in "\n\t" else "?" for each in text)
 
 
 def _identifier(name: Any) -> str:

@@ -62,9 +62,19 @@ def loses_inference(graph: Graph) -> bool:
 
 
 def _modes_inside(graph: Graph) -> set[bool]:
-    """Whether calls of a graph are in inference mode."""
-    modes = (modes_of(node) for node in graph.nodes if node.op.startswith("call_"))
-    return {one.inference for one in modes if one is not None}
+    """Whether calls of a graph are in inference mode: as was noted when they were captured, or else by what the graph
+    has entered, which parts of captured graphs and graphs by hand do too.
+    """
+    inside, modes = set[bool](), [torch.is_inference_mode_enabled()]
+    for node in graph.nodes:
+        if node.target is enter_inference:
+            modes.append(bool(node.args[0]))
+        elif node.target is leave_inference:
+            modes.pop()
+        elif node.op.startswith("call_"):
+            noted = modes_of(node)
+            inside.add(modes[-1] if noted is None else noted.inference)
+    return inside
 
 
 def _made_in_inference(graph: Graph) -> Iterator[TensorMeta]:

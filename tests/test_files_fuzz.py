@@ -10,6 +10,7 @@ import copy
 import json
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from backends.cases import CaseError, load_case, replay_case, save_case
 from passes.meta import meta_of
@@ -31,6 +33,7 @@ from passes.rules.book import read_rules, shipped_folder
 from passes.rules.generate import PredictedError, compiled
 from passes.rules.rule import RuleError
 from tracer import capture
+from tracer.commands.application import application
 
 FILES = int(os.environ.get("FILES_FUZZ", "1200"))
 """Changed files of each format, in one run of the tests; a tenth as many of corpora, which take longer."""
@@ -490,3 +493,41 @@ def test_a_case_of_a_pipe_is_refused_instead_of_waited_for(name: str, tmp_path: 
     os.mkfifo(folder / name)
     with pytest.raises(CaseError, match="no regular file"):
         replay_case(folder)
+
+
+COMMANDS = set("\x1b\x07\x00\x08\x9b\r\u202e")
+"""Characters that a terminal obeys."""
+
+
+@pytest.mark.parametrize("column", ["op", "location", "message", "error", "torch", "level", "result"])
+def test_text_of_a_corpus_gives_no_command_to_a_terminal(column: str, tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    hostile = "x\x1b]0;owned\x07\x9b2J\u202ey\r\x08z"
+    with record(tmp_path / "corpus", levels=("aten",)):
+        torch.ones(3) + 1
+    (file,) = (tmp_path / "corpus").glob("*.parquet")
+    table = parquet.read_table(file)
+    failed = {"error": "RuntimeError", "message": "x", "result": None, "returned": []}
+    failed |= {"returned_storage": [], "returned_same": []}
+    changes = failed if column in ("message", "error") else {}
+    changes |= {column: json.dumps({"number": hostile}) if column == "result" else hostile}
+    rows = [{**row, **changes} for row in table.to_pylist()]
+    new = pa.Table.from_pylist(rows, schema=table.schema)
+    parquet.write_table(new.replace_schema_metadata(parquet.read_metadata(file).metadata), file)
+    for words in (["stat"], ["show", rows[0]["op"]], ["sql", "select * from calls"]):
+        command = ["corpus", words[0], str(tmp_path / "corpus"), *words[1:]]
+        output = CliRunner().invoke(application, command).output
+        assert output and not COMMANDS & set(output), words
+
+
+def test_text_of_a_rulebook_gives_no_command_to_a_terminal(tmp_path: Path) -> None:
+    source = next(STORED.rglob("neg.json"))
+    file = tmp_path / "book" / source.relative_to(STORED)
+    file.parent.mkdir(parents=True)
+    shutil.copy(STORED / "book.json", tmp_path / "book")
+    file.write_text(source.read_text().replace('"aten::neg', '"aten::neg\\u001b]0;owned\\u0007\\u202e'))
+    for words in (["show", "neg", "--book"], ["coverage", "--book"], ["diff", str(STORED)]):
+        output = CliRunner().invoke(application, ["rules", *words, str(tmp_path / "book")]).output
+        assert not COMMANDS & set(output), words

@@ -2,7 +2,10 @@
 
 import pytest
 import torch
+from torch.fx import Graph, GraphModule
 
+from backends.inference_graphs import keeping_inference
+from passes.operators.modes import enter_inference, leave_inference
 from tests.check import BACKENDS, check
 from tracer import graph_break
 
@@ -88,3 +91,16 @@ def test_results_are_inference_tensors_where_the_plain_ones_are(program, backend
             if isinstance(one, torch.Tensor):
                 assert one.is_inference() == other.is_inference()
     assert not torch.is_inference_mode_enabled()
+
+
+def test_a_graph_by_hand_is_compiled_in_the_mode_that_it_enters():
+    """Nothing is noted at its nodes of the modes under which they were captured."""
+    graph = Graph()
+    x = graph.placeholder("x")
+    graph.call_function(enter_inference, (True,))
+    product = graph.call_function(torch.matmul, (x, x))
+    graph.call_function(leave_inference)
+    graph.output((product,))
+    compiler = keeping_inference(lambda module, inputs: module.forward)
+    (result,) = compiler(GraphModule({}, graph), [torch.ones(2, 2)])(torch.ones(2, 2))
+    assert result.is_inference() and not torch.is_inference_mode_enabled()

@@ -197,7 +197,7 @@ def _check_operators(
 def _check_declarations(
     module: GraphModule, inputs: Sequence[Any], settings: CrosscheckSettings, report: CrosscheckReport
 ) -> None:
-    """Check what a compiler believes of operators that others registered: which arguments they write to."""
+    """Check what a compiler believes of operators that others registered."""
     if not any(is_registered(node.target) for node in calls_of(module.graph)):
         return
     for step in steps(module, inputs):

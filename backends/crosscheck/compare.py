@@ -21,6 +21,7 @@ from backends.crosscheck.reference import TRIALS, ReferenceRun, distance, observ
 from backends.crosscheck.tolerance import ROUNDINGS, unit_roundoff
 from passes.operators.difference import tensor_difference
 
+FACTS = ("shape", "dtype", "device", "requires_grad", "is_conj", "is_neg", "is_inference")
 FIRST_TRIALS = 1  # perturbations before a difference is suspected
 REORDERED = 64  # roundings by which two runs may differ that add up in another order
 
@@ -153,7 +154,7 @@ def metas(
 
 def _facts(got: Tensor, wanted: Tensor, what: str, index: int) -> CrosscheckDifference | None:
     """The first fact in which a tensor differs from the plain call's."""
-    facts = ("shape", "dtype", "device", "requires_grad", *(("strides",) if is_plain(got) and is_plain(wanted) else ()))
+    facts = FACTS + (("strides",) if is_plain(got) and is_plain(wanted) else ())
     difference = tensor_difference(wanted, got, facts)
     if difference is None:
         return None
@@ -305,11 +306,11 @@ def bitwise(
         if bool((away > 0).any()):
             count = f"{int((away > 0).sum()):,} of {away.numel():,}"
             detail = f"{count} elements differ between two runs, by up to {away.max():.2g}"
-            return CrosscheckDifference("nondeterministic", what, detail, float(away.max()), _noise(one), index)
+            return CrosscheckDifference("nondeterministic", what, detail, float(away.max()), noise(one), index)
     return None
 
 
-def _noise(tensor: Tensor) -> float:
+def noise(tensor: Tensor) -> float:
     """How far two runs of one call may differ when only the order of their roundings differs."""
     finite = tensor.abs()[tensor.isfinite()]
     return REORDERED * unit_roundoff(tensor.dtype) * float(finite.max()) if finite.numel() else 0.0

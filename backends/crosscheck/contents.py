@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 from backends.crosscheck.calls import ConcreteCall, attempt, is_plain
 from backends.crosscheck.operators import (
     PIECEWISE,
+    SUMS,
     any_of,
     computed_by_element,
     is_registered,
@@ -161,12 +162,12 @@ def _bytes(call: ConcreteCall) -> frozenset[int]:
 
 def _numbers(call: ConcreteCall) -> frozenset[int]:
     """Integers of which numbers are computed, and never an index, a length or a size."""
-    elementwise = computed_by_element(call.target.graph)
+    computed = computed_by_element(call.target.graph, SUMS)
     places = zip(call.target.graph.find_nodes(op="placeholder"), call.args, strict=True)
     return frozenset(
         id(value)
         for node, value in places
-        if isinstance(value, Tensor) and value.dtype in SIGNED and _is_filled(value) and node in elementwise
+        if isinstance(value, Tensor) and value.dtype in SIGNED and _is_filled(value) and node in computed
     )
 
 

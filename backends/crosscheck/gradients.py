@@ -56,10 +56,16 @@ class CallInTraining:
 class CallAndBackward(CallInTraining):
     """Runs `target` and then backward, from fixed random gradients to the tensors `wanted`, in one of MANNERS.
 
-    Returns the gradients; None when no part of the target's result depends on those tensors.
+    Returns the gradients, of the second time behind those of the first; None when no part of the target's result
+    depends on those tensors.
     """
 
     manner: str = ""
+
+    @property
+    def times(self) -> int:
+        """How often it goes backward from the results."""
+        return 2 if self.manner == TWICE else 1
 
     def run(self, call: ConcreteCall, run: Callable[[ConcreteCall], Any]) -> Any:
         """Run the call by `run`, then backward; return the gradients of the tensors that are wanted."""
@@ -74,12 +80,13 @@ class CallAndBackward(CallInTraining):
             if self.manner == OTHERS_ZERO:
                 cotangents = [*map(torch.zeros_like, cotangents[:-1]), cotangents[-1]]
             gradients = _backward(outputs, wanted, cotangents, self.manner == TWICE, self.manner == SECOND_ORDER)
-            if self.manner == TWICE:
-                gradients = _backward(outputs, wanted, cotangents)
+            if self.manner == TWICE:  # from others, which show where those of the first time are overwritten
+                gradients = *gradients, *_backward(outputs, wanted, [-one for one in cotangents])
             elif self.manner == SECOND_ORDER:
                 slopes = [part for part in gradients if part is not None and part.requires_grad]
                 gradients = _backward(slopes, wanted, list(map(cotangent, slopes))) if slopes else [None] * len(wanted)
-        return [torch.zeros_like(leaf) if part is None else part for leaf, part in zip(wanted, gradients, strict=True)]
+        leaves = list(wanted) * self.times
+        return [torch.zeros_like(leaf) if part is None else part for leaf, part in zip(leaves, gradients, strict=True)]
 
 
 def _backward(

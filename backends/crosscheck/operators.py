@@ -7,7 +7,7 @@ operator, on torch's own samples, would otherwise be reported (tests/test_crossc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -60,6 +60,8 @@ PIECEWISE: Final = _set(
     hardsigmoid maximum minimum
     """
 )
+# What adds and multiplies elements.
+SUMS: Final = _set("sum cumsum prod cumprod dot mv mm bmm matmul addmm addmv baddbmm")
 # What chooses the greater or the lesser of two numbers: of two zeros, either.
 CHOOSES: Final = ORDERS | _set(
     """
@@ -125,11 +127,13 @@ def mixes_elements(module: GraphModule) -> bool:
     return any("conv" in name or "fft" in name for name in names) or any(node.op == "call_module" for node in nodes)
 
 
-def computed_by_element(graph: Graph) -> set[Node]:
-    """The nodes of which all that is computed is computed element by element."""
+def computed_by_element(graph: Graph, others: frozenset[str] = frozenset()) -> set[Node]:
+    """The nodes of which all that is computed is computed element by element, or by operators of these other names."""
     nodes = set[Node]()
     for node in reversed(graph.nodes):
-        here = node.op in ("placeholder", "output") or (node.op != "call_module" and is_pointwise(node.target))
+        here = node.op in ("placeholder", "output") or (
+            node.op != "call_module" and (is_pointwise(node.target) or _is_one_of(node, others))
+        )
         if here and nodes.issuperset(node.users):
             nodes.add(node)
     return nodes
@@ -197,20 +201,42 @@ def is_registered(target: Any) -> bool:
     return registered and not is_torchs(ConcreteCall(target, ()))
 
 
-def declared_writes(call: ConcreteCall) -> set[int] | None:
-    """Which of the call's tensors a registered operator declares to write to; None for what has no schema, or is
-    torch's own.
+class Declaration(NamedTuple):
+    """What the schema of an operator says: the numbers of the call's tensors that it writes to, and for each part of
+    the result, of those in whose memory it may be.
     """
+
+    written: frozenset[int]
+    returned: tuple[frozenset[int], ...]
+
+
+def declaration_of(call: ConcreteCall) -> Declaration | None:
+    """What a registered operator declares of a call; None for what has no schema, several, or is torch's own."""
     if not is_registered(call.target):
         return None
     overloads = [call.target] if isinstance(call.target, torch._ops.OpOverload) else _overloads(call.target)
-    written: list[Any] = []
-    for overload in overloads:
-        for index, argument in enumerate(overload._schema.arguments):
-            if argument.alias_info is not None and argument.alias_info.is_write:
-                written += [call.args[index]] if index < len(call.args) else [call.kwargs.get(argument.name)]
-    leaves = {id(leaf) for leaf in tree_leaves(written)}
-    return {index for index, tensor in enumerate(call.tensors) if id(tensor) in leaves}
+    if len(overloads) != 1:
+        return None
+    schema = overloads[0]._schema
+    arguments = [
+        (argument, call.args[index] if index < len(call.args) else call.kwargs.get(argument.name))
+        for index, argument in enumerate(schema.arguments)
+    ]
+    written = [value for argument, value in arguments if argument.is_write]
+    returned = [[value for argument, value in arguments if _may_share(argument, part)] for part in schema.returns]
+    return Declaration(_numbers_of(call, written), tuple(_numbers_of(call, values) for values in returned))
+
+
+def _may_share(argument: Any, part: Any) -> bool:
+    """Whether an argument and a part of the result, as a schema names them, may be in one memory."""
+    sets = [one.alias_info and one.alias_info.before_set | one.alias_info.after_set for one in (argument, part)]
+    return all(sets) and (bool(sets[0] & sets[1]) or any("*" in name for one in sets for name in one))
+
+
+def _numbers_of(call: ConcreteCall, values: Any) -> frozenset[int]:
+    """The numbers of the call's tensors that are among `values`."""
+    leaves = {id(leaf) for leaf in tree_leaves(values)}
+    return frozenset(index for index, tensor in enumerate(call.tensors) if id(tensor) in leaves)
 
 
 def _overloads(packet: Any) -> list[Any]:

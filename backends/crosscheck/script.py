@@ -138,6 +138,9 @@ BODIES: Final = {
     "aliasing": FACT,
     "identity": FACT,
     "requires_grad": FACT,
+    "is_conj": FACT,
+    "is_neg": FACT,
+    "is_inference": FACT,
     "grad": FACT,
     "sign": """{expected}{prepare}{found}
 wanted, got = (part.flatten()[{place}].item() for part in (expected, found))
@@ -181,6 +184,57 @@ seed()
 changed = [index for index, (now, then) in enumerate(zip(arguments, before)) if not same(now, then)]
 print("arguments that were written to:", changed)
 assert {index} not in changed, "an argument was overwritten"
+""",
+    "shared": """seed()
+arguments = inputs()
+parts = observed({run}(*arguments), arguments)
+shared = parts[{index}].untyped_storage()._cdata == parts[{place}].untyped_storage()._cdata
+print("in one memory:", shared)
+assert not shared, "memory is shared that the schema does not declare to be"
+""",
+    "apart": """seed()
+arguments = inputs()
+parts = observed({run}(*arguments), arguments)
+shared = parts[{index}].untyped_storage()._cdata == parts[{place}].untyped_storage()._cdata
+print("in one memory:", shared)
+assert shared, "memory is not shared that the schema declares to be"
+""",
+    "backward": """leaves = [value.detach().clone().requires_grad_(value.is_floating_point()) for value in inputs()]
+seed()
+results = [part for part in observed({run}(*leaves), []) if isinstance(part, torch.Tensor) and part.requires_grad]
+weights = [torch.randn(part.shape, dtype=torch.float64).to(part.dtype) for part in results]
+kept = [value.detach().clone() for value in leaves + weights]
+chosen = [leaf for leaf in leaves if leaf.requires_grad]
+gradients, changed = [], []
+while len(gradients) < 2 and not changed:
+    found = torch.autograd.grad(results, chosen, weights, retain_graph=True, allow_unused=True)
+    gradients.append([torch.zeros(()) if part is None else part.clone() for part in found])
+    changed = [index for index, (now, then) in enumerate(zip(leaves + weights, kept)) if not same(now.detach(), then)]
+print("tensors that backward wrote to:", changed, "gradients:", gradients)
+agree = all(torch.allclose(one, other, equal_nan=True) for one, other in zip(gradients[0], gradients[-1]))
+assert not changed and agree, "backward is wrong"
+""",
+    "fake": """def facts(values):
+    found = []
+    for part in observed({run}(*values), []):
+        if isinstance(part, torch.Tensor):
+            strides = [stride for size, stride in zip(part.shape, part.stride()) if size > 1 and part.numel()]
+            part = list(part.shape), part.dtype, part.device, strides
+        found.append(part)
+    return found
+
+
+seed()
+arguments = inputs()
+wanted = facts(inputs())
+with torch._subclasses.FakeTensorMode() as mode:
+    fakes = [mode.from_tensor(value) if isinstance(value, torch.Tensor) else value for value in arguments]
+    try:
+        got = facts(fakes)
+    except Exception as error:
+        got = f"{{type(error).__name__}}: {{error}}"
+print(got, "instead of", wanted)
+assert got == wanted, "the fake kernel is wrong"
 """,
     "written": """seed()
 arguments = [value for value in inputs() if isinstance(value, torch.Tensor)]
@@ -268,6 +322,9 @@ FACTS: Final = {
     " for part in parts]",
     "identity": "[part is {0} for part in parts[: len(parts) - len(arguments)]]",
     "requires_grad": "{}.requires_grad",
+    "is_conj": "{}.is_conj()",
+    "is_neg": "{}.is_neg()",
+    "is_inference": "{}.is_inference()",
     "grad": "{}.grad is not None",
     "outputs": "{}",
     "type": "type({}).__name__",

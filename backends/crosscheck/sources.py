@@ -14,7 +14,7 @@ import sysconfig
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Final
 
 import torch
@@ -212,7 +212,9 @@ def _defined(statement: ast.stmt) -> set[str]:
 
 
 def _registers(module: ModuleType, statement: ast.stmt, wanted: set[str], operators: set[str]) -> bool:
-    """Whether a statement registers something: by a method of a wanted object, or by a function of torch's for it."""
+    """Whether a statement registers something: by a method of a wanted object, by a function of torch's for it, or by
+    one of the module's own that is given the schema of an operator.
+    """
     calls: list[ast.expr] = list(getattr(statement, "decorator_list", []))
     if isinstance(statement, ast.Expr):
         calls.append(statement.value)
@@ -226,11 +228,20 @@ def _registers(module: ModuleType, statement: ast.stmt, wanted: set[str], operat
         if root.id in wanted and root is not function:
             return True
         value = _value_of(module, function)
+        if isinstance(call, ast.Call) and isinstance(value, FunctionType) and _names_schema(call, operators):
+            return True
         if (getattr(value, "__module__", None) or "").split(".")[0] == "torch" and isinstance(call, ast.Call):
             constants = {node.value for node in ast.walk(call) if isinstance(node, ast.Constant)}
             if used_names(call) & wanted or constants & operators:
                 return True
     return False
+
+
+def _names_schema(call: ast.Call, operators: set[str]) -> bool:
+    """Whether an argument is a schema, `name(Tensor x) -> Tensor`, of one of the operators."""
+    texts = [one.value for one in call.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    schemas = {text.split("(")[0].split("::")[-1] for text in texts if "->" in text}
+    return any(operator.split("::")[-1] in schemas for operator in operators)
 
 
 def _value_of(module: ModuleType, expression: ast.expr) -> Any:

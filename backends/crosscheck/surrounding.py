@@ -27,8 +27,10 @@ GRADIENTS: Final[dict[str, str]] = {
 found = torch.autograd.grad(results, chosen, ones, allow_unused=True)""",
     TRANSPOSED: """swapped = [part.mT.contiguous().mT if part.dim() > 1 else part for part in weights(results)]
 found = torch.autograd.grad(results, chosen, swapped, allow_unused=True)""",
-    TWICE: """torch.autograd.grad(results, chosen, weights(results), allow_unused=True, retain_graph=True)
-found = torch.autograd.grad(results, chosen, weights(results), allow_unused=True)""",
+    TWICE: """given = weights(results)
+found = torch.autograd.grad(results, chosen, given, allow_unused=True, retain_graph=True)
+others = [-part for part in given]
+found, chosen = found + torch.autograd.grad(results, chosen, others, allow_unused=True), chosen * 2""",
     SECOND_ORDER: """slopes = torch.autograd.grad(results, chosen, weights(results), None, True, allow_unused=True)
 slopes = [part for part in slopes if part is not None and part.requires_grad]
 if slopes:

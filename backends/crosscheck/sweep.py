@@ -22,12 +22,13 @@ from backends.crosscheck import compare
 from backends.crosscheck.calls import REFUSALS, ConcreteCall, ConcreteOutcome, attempt, is_plain
 from backends.crosscheck.candidates import CompilerCandidate
 from backends.crosscheck.compare import CrosscheckDifference
+from backends.crosscheck.declarations import undeclared
 from backends.crosscheck.gradients import ONE_RESULT, OTHERS_ZERO, in_training, with_gradients
 from backends.crosscheck.layouts import LAYOUTS, WRITABLE, gaps_written, laid_out, layout_words
-from backends.crosscheck.operators import READS_STORAGE, UNINITIALISED, declared_writes, name_of
+from backends.crosscheck.operators import READS_STORAGE, UNINITIALISED, name_of
 from backends.crosscheck.poison import poisoned_memory, threads
 from backends.crosscheck.python_threads import in_another_thread
-from backends.crosscheck.reference import ReferenceRun, distance, reference, shares_memory
+from backends.crosscheck.reference import ReferenceRun, reference, shares_memory
 from passes.meta import meta_of
 from passes.operators.difference import strides_that_matter
 from passes.operators.modes import Modes, current_modes
@@ -135,31 +136,9 @@ def seeded(trial: CrosscheckTrial, shows: Callable[[CrosscheckTrial], bool]) -> 
     return trial
 
 
-def _writes(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
-    """A tensor that a registered operator writes to although its schema does not say so."""
-    declared = declared_writes(trial.call)
-    if declared is None:
-        return None
-    call = trial.call.copied()
-    before = [tensor.clone() for tensor in call.tensors]
-    written = {storage_of(call.tensors[index]) for index in declared}
-    outcome = attempt(call, seed=trial.seed)
-    if outcome.error is not None:
-        return None
-    for index, (now, then) in enumerate(zip(call.tensors, before, strict=True)):
-        if index in declared or storage_of(now) in written or not is_plain(now):
-            continue
-        changed = distance(then, now) > 0
-        if bool(changed.any()):
-            count = f"{int(changed.sum()):,} of {changed.numel():,}"
-            detail = f"{count} elements were written to, which the operator's schema does not declare"
-            return CrosscheckDifference("mutation", f"argument tensor {index}", detail, index=index)
-    return None
-
-
-def storage_of(tensor: Tensor) -> int:
-    """The same for tensors that share memory."""
-    return tensor.untyped_storage()._cdata if is_plain(tensor) else id(tensor)
+def _declared(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
+    """What a registered operator does otherwise than it declares."""
+    return undeclared(trial.call, trial.seed)
 
 
 def _poison(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
@@ -297,7 +276,16 @@ def _effects(
     difference = compare.effects(call, outcome, plain_call, expected, trial.call.tensors)
     if difference is None or difference.kind != "state":
         return difference
-    _, again = trial.run(trial.call.copied())
+    return _left_again(outcome, expected, lambda: trial.run(trial.call.copied())[1])
+
+
+def _left_again(
+    outcome: ConcreteOutcome, expected: ConcreteOutcome, run: Callable[[], ConcreteOutcome]
+) -> CrosscheckDifference | None:
+    """What a call leaves changed of the state of the process, and leaves changed again when it runs once more."""
+    if compare.state_difference(outcome.left, expected.left) is None:
+        return None
+    again = run()
     names = {change.state for change in (*again.left, *expected.left)}
     left = [change for change in outcome.left if change.state in names]
     return None if again.error is not None else compare.state_difference(left, expected.left)
@@ -548,16 +536,24 @@ def _gradients(trial: CrosscheckTrial, manner: str) -> CrosscheckDifference | No
     if outcome.error is not None:
         return None if manner else CrosscheckDifference("error", "the gradients", compare.error_words(outcome.error))
     if outcome.result is None:  # nothing that it gives depends on the inputs
-        outcome = outcome._replace(result=[torch.zeros_like(copy.tensors[index]) for index in call.target.wanted])
+        zeros = [torch.zeros_like(copy.tensors[index]) for index in call.target.wanted]
+        outcome = outcome._replace(result=zeros * call.target.times)
     near = right.outcome
     if manner == ONE_RESULT:  # what a compiler may take for the same: 0 times infinity is NaN
         near = attempt(with_gradients(trial.call, OTHERS_ZERO).copied(), seed=trial.seed)
     difference = compare.values(copy, outcome, right, near)
-    return None if difference is None else replace(difference, kind="gradient")
+    if difference is not None:
+        return replace(difference, kind="gradient")
+
+    def again() -> ConcreteOutcome:
+        with torch.enable_grad():
+            return attempt(call.copied(), _run_of(trial), trial.seed, trial.candidate.refusals)
+
+    return _left_again(outcome, right.outcome, again)
 
 
 EXAMINATIONS: Final[dict[str, Callable[[CrosscheckTrial, str], CrosscheckDifference | None]]] = {
-    "writes": _writes,
+    "writes": _declared,
     "poison": _poison,
     "repeat": _repeat,
     "values": _values,

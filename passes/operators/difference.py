@@ -110,6 +110,7 @@ def _fact_of(tensor: torch.Tensor, name: str) -> Any:
     if name == "strides":
         return strides_that_matter(tensor)
     fact = getattr(tensor, name)
+    fact = fact() if callable(fact) else fact
     return tuple(fact) if isinstance(fact, torch.Size) else fact
 
 

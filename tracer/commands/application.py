@@ -32,6 +32,7 @@ from tracer.commands import (
     rules,
     why,
 )
+from tracer.commands.printing import say
 from tracer.interpret.explain_call import UnknownName
 from tracer.stacks import RUNNER
 from tracer.version import VERSION
@@ -79,7 +80,7 @@ application.add_typer(cache.application, name="cache")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"bytegraph {VERSION}, torch {torch.__version__}, Python {platform.python_version()}")
+        say(f"bytegraph {VERSION}, torch {torch.__version__}, Python {platform.python_version()}")
         raise typer.Exit
 
 
@@ -99,7 +100,7 @@ def main(words: list[str] | None = None) -> int:
     try:
         application(words, standalone_mode=True)
     except USER_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", err=True)
         return error.status if isinstance(error, programs.NothingCaptured) and error.status else 2
     except SystemExit as exit_request:
         return exit_request.code if isinstance(exit_request.code, int) else 0

@@ -17,7 +17,7 @@ from passes.infer.worker import Laboratory
 from passes.operators.resolve import UnknownOperator
 from passes.record.calls import call_text
 from passes.rules.book import Rulebook
-from tracer.commands.printing import JsonOption, print_json, print_table, with_progress
+from tracer.commands.printing import JsonOption, print_json, print_table, say, with_progress
 from tracer.commands.rules import DEFAULT_BOOK, BookOption
 
 MOST_CALLS = 600  # recorded calls of one operator
@@ -56,9 +56,9 @@ def audit_operators(
         return
     for each in audits:
         for line in audit_text(each):
-            typer.echo(line)
+            say(line)
         if each.op in scripts:
-            typer.echo(f"    shown by {scripts[each.op]}")
+            say(f"    shown by {scripts[each.op]}")
     _summary(audits)
 
 
@@ -75,7 +75,7 @@ def _audited(
                     audit(task.op, task.level, book.rules(task.op, task.level), calls, laboratory, trials, seed)
                 )
             except UnknownOperator as error:
-                typer.echo(f"{task.op}: {error}", err=True)
+                say(f"{task.op}: {error}", err=True)
             yield task.op
 
 
@@ -88,7 +88,7 @@ def _write(folder: Path, audits: list[Audit]) -> dict[str, Path]:
         try:
             text = shown(each)
         except TimeoutExpired as error:
-            typer.echo(f"{each.op}: its script did not end within {error.timeout:g} s", err=True)
+            say(f"{each.op}: its script did not end within {error.timeout:g} s", err=True)
             continue
         if text is not None:
             written[each.op] = folder / file_name(each)

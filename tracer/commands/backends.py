@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from backends.registry import describe, list_backends, usual_backends
-from tracer.commands.printing import JsonOption, print_json, print_table
+from tracer.commands.printing import JsonOption, print_json, print_table, say
 
 
 def backends(
@@ -25,6 +25,6 @@ def backends(
     if as_json:
         print_json(rows)
     elif name is not None:
-        typer.echo(f"{name}, from {rows[0]['from']}\n\n{rows[0]['what']}")
+        say(f"{name}, from {rows[0]['from']}\n\n{rows[0]['what']}")
     else:
         print_table("Backends", ("name", "from", "what"), [tuple(row.values()) for row in rows])

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tracer.commands.printing import JsonOption, print_json
+from tracer.commands.printing import JsonOption, print_json, say
 
 
 class BenchError(ValueError):
@@ -33,7 +33,7 @@ def bench(
         if as_json:
             print_json(chosen)
         else:
-            typer.echo("\n".join(chosen))
+            say("\n".join(chosen))
         return
     words = [*(["--quick"] if quick else []), *(["--json"] if as_json else [])]
     runs = [["--only", name] for name in names] if names else [[]]

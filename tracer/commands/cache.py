@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tracer.commands.printing import JsonOption, print_json, print_table
+from tracer.commands.printing import JsonOption, print_json, print_table, say
 from tracer.options import CACHE_VARIABLE
 from tracer.store.errors import BadFile
 from tracer.store.folder import Folder, StoredFile, read
@@ -91,12 +91,12 @@ def show(
     place, source, line = data["place"]
     checks = Counter(data["facts"][number][0] for number in data["guards"][1::3])
     operators = operator_counts(data["graph"]) if data["graph"] else Counter[str]()
-    typer.echo(f"{place}, {source}:{line}, saved at {_moment(written)}")
-    typer.echo(f"\nguards: {', '.join(f'{count} {check}' for check, count in checks.most_common())}")
-    typer.echo("\nobjects known by identity:")
+    say(f"{place}, {source}:{line}, saved at {_moment(written)}")
+    say(f"\nguards: {', '.join(f'{count} {check}' for check, count in checks.most_common())}")
+    say("\nobjects known by identity:")
     for how, what in data["objects"]:
-        typer.echo(f"  {_words(what)}, found by {_words(how)}")
-    typer.echo(f"\noperators: {', '.join(f'{name} {count}' for name, count in operators.most_common())}")
+        say(f"  {_words(what)}, found by {_words(how)}")
+    say(f"\noperators: {', '.join(f'{name} {count}' for name, count in operators.most_common())}")
 
 
 def _words(parts: list[Any]) -> str:
@@ -116,7 +116,7 @@ def verify(folder: FolderArgument = None, as_json: JsonOption = False) -> None:
         print_json(faults)
     else:
         for fault in faults:
-            typer.echo(f"{fault['file']}: {fault['fault']}")
+            say(f"{fault['file']}: {fault['fault']}")
     if faults:
         raise typer.Exit(1)
 
@@ -125,4 +125,4 @@ def verify(folder: FolderArgument = None, as_json: JsonOption = False) -> None:
 def clear(folder: FolderArgument = None) -> None:
     """Remove all stored captures."""
     removed = _folder(folder).shrink(limit=-1)
-    typer.echo(f"{removed} files removed")
+    say(f"{removed} files removed")

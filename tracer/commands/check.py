@@ -18,7 +18,7 @@ import typer
 import tracer
 from backends.cases import replay_case
 from tracer.api import capture
-from tracer.commands.printing import JsonOption, print_json
+from tracer.commands.printing import JsonOption, print_json, say
 
 
 class CheckError(ValueError):
@@ -61,7 +61,7 @@ def check(
     if as_json:
         print_json({"ok": ok, "reports": [report.to_json() for report in reports]})
     else:
-        typer.echo("\n".join(map(str, reports)))
+        say("\n".join(map(str, reports)))
     raise typer.Exit(0 if ok else 1)
 
 

@@ -14,7 +14,7 @@ from passes.record.corpus import Corpus, difference
 from passes.record.corpus import merge as merge_corpora
 from passes.record.schema import COLUMNS, TENSOR_FACTS, VERSION, CorpusError
 from passes.record.split import DEFAULT_SHARE, SPLITS, write_split
-from tracer.commands.printing import JsonOption, print_json, print_table
+from tracer.commands.printing import JsonOption, print_json, print_table, say
 
 application = typer.Typer(no_args_is_help=True, help="Look into a corpus; merge, split or compare corpora.")
 
@@ -62,7 +62,7 @@ def show(
         return
     for name in names:
         for call in corpus.calls(name, most):
-            typer.echo(f"{call.count:>8}  {call_text(call)}  {call.location}".rstrip())
+            say(f"{call.count:>8}  {call_text(call)}  {call.location}".rstrip())
 
 
 @application.command()
@@ -92,7 +92,7 @@ def merge(
     if as_json:
         print_json({"file": path, "rows": merged.rows, "calls": merged.calls, "bytes": merged.bytes})
     else:
-        typer.echo(f"{path}: {merged.rows:,} different calls of {merged.calls:,}, {merged.bytes:,} bytes", err=True)
+        say(f"{path}: {merged.rows:,} different calls of {merged.calls:,}, {merged.bytes:,} bytes", err=True)
 
 
 @application.command()
@@ -111,7 +111,7 @@ def split(
     if as_json:
         print_json([{"folder": path, "rows": count} for path, count in zip(output, rows, strict=True)])
     else:
-        typer.echo(f"{rows[0]:,} different calls in {output[0]}, {rows[1]:,} held out in {output[1]}", err=True)
+        say(f"{rows[0]:,} different calls in {output[0]}, {rows[1]:,} held out in {output[1]}", err=True)
 
 
 @application.command()
@@ -124,7 +124,7 @@ def diff(left: Path, right: Path, as_json: JsonOption = False) -> None:
         rows = ((r.op, r.level, r.only_left, r.only_right, r.changed, r.same) for r in differences)
         print_table("signatures", ("op", "level", "only left", "only right", "other outcome", "same"), rows)
     else:
-        typer.echo("no difference", err=True)
+        say("no difference", err=True)
     raise typer.Exit(1 if differences else 0)
 
 

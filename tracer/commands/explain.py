@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from backends.account import Account
-from tracer.commands.printing import JsonOption, print_json
+from tracer.commands.printing import JsonOption, print_json, say
 from tracer.commands.programs import ProgramArgument, explained
 from tracer.entry import Entry
 from tracer.report import Explanation
@@ -23,10 +23,10 @@ def explain(
     if as_json:
         print_json(facts(explanation))
     elif full:
-        typer.echo(str(explanation))
+        say(str(explanation))
     else:
         messages = dict.fromkeys(broke.message for broke in explanation.breaks)
-        typer.echo("\n\n".join([*messages, explanation.numbers]))
+        say("\n\n".join([*messages, explanation.numbers]))
     raise typer.Exit(status)
 
 

@@ -11,7 +11,7 @@ import typer
 
 from passes.network.build import network_of
 from passes.network.export import to_dot, to_graphml, to_svg
-from tracer.commands.printing import JsonOption, print_json
+from tracer.commands.printing import JsonOption, print_json, say
 from tracer.commands.programs import NothingCaptured, ProgramArgument, ProgramError, explained, write_output
 from tracer.entry import Entry
 
@@ -55,7 +55,7 @@ def graph(
         )
     else:
         for entry, file in zip(entries, files, strict=True):
-            typer.echo(f"# {entry.place}\n{entry.graph_text}" if file is None else f"{file}: {entry.place}")
+            say(f"# {entry.place}\n{entry.graph_text}" if file is None else f"{file}: {entry.place}")
     raise typer.Exit(status)
 
 

@@ -19,7 +19,7 @@ from passes.record.schema import LEVELS
 from passes.rules.book import Rulebook
 from passes.rules.language import RuleError
 from passes.rules.rule import Rule
-from tracer.commands.printing import JsonOption, print_json, print_table, with_progress
+from tracer.commands.printing import JsonOption, print_json, print_table, say, with_progress
 
 TORCHS_OWN = ("aten::", "prims::", "prim::", "torch.")
 BOTH = "both"
@@ -127,13 +127,13 @@ def _emit(file: Path, folder: Path, tasks: list[Task], modules: tuple[str, ...])
             rule = of_schema(book.rules(op, level), op)
             fake_kernels([rule])
         except (RuleError, UnknownOperator) as error:
-            typer.echo(f"no fake kernel: {error}", err=True)
+            say(f"no fake kernel: {error}", err=True)
         else:
             usable.append(rule)
     if not usable:
         raise RuleError("no fake kernel was written: no rule of a custom operator allows one")
     file.write_text(fake_kernels(usable))
-    typer.echo(f"{file}: fake kernels of {', '.join(rule.op for rule in usable)}", err=True)
+    say(f"{file}: fake kernels of {', '.join(rule.op for rule in usable)}", err=True)
 
 
 def _one_of(choices: tuple[str, ...], choice: str, option: str) -> str:
@@ -159,9 +159,9 @@ def _show(folder: Path, kept: int, reports: list[StudyReport], held_out: float) 
     for report in reports:
         if report.failure:
             hint = " (--import it)" if report.failure.startswith(UnknownOperator.__name__) else ""
-            typer.echo(f"failed: {report.op}: {report.failure}{hint}", err=True)
+            say(f"failed: {report.op}: {report.failure}{hint}", err=True)
         elif report.crashes:
-            typer.echo(f"{report.op}: {len(report.crashes)} trials crashed, first {report.crashes[0]}", err=True)
+            say(f"{report.op}: {len(report.crashes)} trials crashed, first {report.crashes[0]}", err=True)
     if held_out:
         imperfect = [each for each in reports if each.held_out.wrong or each.held_out.unknown]
         sides = [(each.op, each.held_out) for each in imperfect]
@@ -176,7 +176,7 @@ def _show(folder: Path, kept: int, reports: list[StudyReport], held_out: float) 
         *([f"held out: {exact:,} exact, {wrong:,} wrong"] if held_out else []),
         f"{sum(each.seconds for each in reports):.0f} s of study",
     ]
-    typer.echo("; ".join(words), err=True)
+    say("; ".join(words), err=True)
 
 
 def _words(differences: Any) -> str:

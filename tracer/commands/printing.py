@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from passes.printable import printable
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -16,16 +18,21 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, default=str))
 
 
+def say(text: str, err: bool = False) -> None:
+    """Print lines for people; what a file says reaches a terminal as text only."""
+    typer.echo(printable(text), err=err)
+
+
 def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A table; numbers to the right."""
     from rich.console import Console
     from rich.table import Table
 
     rows = [tuple(row) for row in rows]
-    table = Table(title=title, title_justify="left")
+    table = Table(title=printable(title), title_justify="left")
     for index, heading in enumerate(headings):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(printable(heading), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(cell, row))
     Console(markup=False).print(table)
@@ -37,7 +44,7 @@ def cell(value: Any) -> str:
         return "" if value is None else str(value).lower()
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else printable(str(value))
 
 
 def with_progress(steps: Iterable[str], total: int, doing: str) -> Iterator[str]:

@@ -21,7 +21,7 @@ from passes.record.schema import FILE_PREFIX, LEVELS, CorpusError
 from passes.record.sources import models, modules, operators, usage
 from passes.record.storage import rows_in
 from passes.record.workers import FinishedTask, in_this_process, in_workers
-from tracer.commands.printing import JsonOption, print_json, with_progress
+from tracer.commands.printing import JsonOption, print_json, say, with_progress
 from tracer.commands.programs import HELP
 
 RUN = "run"
@@ -82,8 +82,8 @@ def reported(folder: Path, as_json: bool) -> Iterator[list[str]]:
             print_json({"corpus": str(folder), "rows": rows, "seconds": seconds, "failures": failures})
         else:
             for failure in failures:
-                typer.echo(f"failed: {failure}", err=True)
-            typer.echo(f"{rows:,} different calls in {folder}, {seconds:.3g} s", err=True)
+                say(f"failed: {failure}", err=True)
+            say(f"{rows:,} different calls in {folder}, {seconds:.3g} s", err=True)
 
 
 def record_all(

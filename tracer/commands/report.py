@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tracer.commands.printing import say
 from tracer.commands.programs import ProgramArgument, explained, write_output
 
 
@@ -20,5 +21,5 @@ def report(
     """
     explanation, status = explained(program, as_json=False)
     write_output(output, explanation.to_html(title=program[0]))
-    typer.echo(f"{output}: {explanation.captures} captures, {explanation.graphs} graphs")
+    say(f"{output}: {explanation.captures} captures, {explanation.graphs} graphs")
     raise typer.Exit(status)

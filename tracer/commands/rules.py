@@ -28,7 +28,7 @@ from passes.rules.language import RuleError
 from passes.rules.rule import Rule, to_json
 from passes.rules.show import rule_text
 from passes.rules.why import read_arguments, reasons, silence
-from tracer.commands.printing import JsonOption, print_json, print_table, with_progress
+from tracer.commands.printing import JsonOption, print_json, print_table, say, with_progress
 
 DEFAULT_BOOK: Final = shipped_folder()
 HEADINGS: Final = {"operators": "ops", "data_dependent": "data"}  # shorter headings for columns
@@ -51,7 +51,7 @@ def show(
     if as_json:
         print_json([to_json(rule) for rule in rules])
     else:
-        typer.echo("\n\n".join(_source(rule) if source else rule_text(rule) for rule in rules))
+        say("\n\n".join(_source(rule) if source else rule_text(rule) for rule in rules))
 
 
 def _matching(book: Rulebook, wanted: str) -> list[tuple[str, str]]:
@@ -91,8 +91,8 @@ def why(
     if as_json:
         print_json({"op": name, "level": level, "reasons": [list(each.lines) for each in answers], "silence": silent})
     else:
-        typer.echo("\n".join(line for each in answers for line in each.lines))
-        typer.echo(f"no rule answers this call of {name}: {silent}" if silent else f"{name} is answered by a rule")
+        say("\n".join(line for each in answers for line in each.lines))
+        say(f"no rule answers this call of {name}: {silent}" if silent else f"{name} is answered by a rule")
     raise typer.Exit(1 if silent else 0)
 
 
@@ -179,14 +179,14 @@ def diff(left: Path, right: Path, as_json: JsonOption = False) -> None:
         print_json([asdict(each) for each in rows])
     for each in [] if as_json else rows:
         if each.what == "operator":
-            typer.echo(f"{'-' if each.left else '+'} {each.op}")
+            say(f"{'-' if each.left else '+'} {each.op}")
             continue
-        typer.echo(f"{each.op}: {each.what}")
+        say(f"{each.op}: {each.what}")
         for sign, text in (("-", each.left), ("+", each.right)):
             if text:
-                typer.echo(f"    {sign} {text}")
+                say(f"    {sign} {text}")
     if not rows:
-        typer.echo("no difference", err=True)
+        say("no difference", err=True)
     raise typer.Exit(1 if rows else 0)
 
 
@@ -212,8 +212,8 @@ def check(
         print_table("what so many rules were never tried with", ("level", "family", "evidence lacks"), lacks)
         for each in wrong:
             facts = ", ".join(f"{name} {count}" for name, count in each.differences.items())
-            typer.echo(f"{each.name}: {each.wrong} of {each.exact + each.wrong} wrong, in {facts}", err=True)
-            typer.echo(f"    {each.examples[0]}" if each.examples else "", err=True)
+            say(f"{each.name}: {each.wrong} of {each.exact + each.wrong} wrong, in {facts}", err=True)
+            say(f"    {each.examples[0]}" if each.examples else "", err=True)
     raise typer.Exit(1 if wrong else 0)
 
 
@@ -238,7 +238,7 @@ def sweep(
         rows = [(each.op, each.exact, each.wrong, each.unanswered, (each.examples or [""])[0]) for each in wrong]
         print_table(f"{len(wrong)} rules are wrong", ("op", "exact", "wrong", "unanswered", "for example"), rows)
         sums = {what: sum(getattr(each, what) for each in results) for what in ("exact", "wrong", "unanswered")}
-        typer.echo(f"{len(results):,} rules: {', '.join(f'{count:,} {what}' for what, count in sums.items())}")
+        say(f"{len(results):,} rules: {', '.join(f'{count:,} {what}' for what, count in sums.items())}")
     raise typer.Exit(1 if wrong else 0)
 
 
@@ -305,7 +305,7 @@ def defaults(
         print_json(refuted)
     else:
         for name, ops in refuted.items():
-            typer.echo(f"{name}: rules of {len(ops)} operators are wrong there{': ' if ops else ''}{', '.join(ops)}")
+            say(f"{name}: rules of {len(ops)} operators are wrong there{': ' if ops else ''}{', '.join(ops)}")
 
 
 def _rewrite(
@@ -328,7 +328,7 @@ def _rewrite(
     if as_json:
         print_json({"changed": changed})
     else:
-        typer.echo(f"{len(changed):,} of {len(names):,} operators have other rules: {', '.join(changed)}")
+        say(f"{len(changed):,} of {len(names):,} operators have other rules: {', '.join(changed)}")
 
 
 @application.command()
@@ -354,4 +354,4 @@ def merge(
         print_json([asdict(each) for each in choices])
         return
     taken = Counter(each.of for each in choices)
-    typer.echo(", ".join(f"{number:,} of {name}" for name, number in taken.most_common()))
+    say(", ".join(f"{number:,} of {name}" for name, number in taken.most_common()))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tracer.commands.printing import JsonOption, print_json
+from tracer.commands.printing import JsonOption, print_json, say
 from tracer.interpret.explain_call import explain_call
 
 
@@ -20,4 +20,4 @@ def why(
     if as_json:
         print_json(asdict(explanation))
     else:
-        typer.echo(str(explanation))
+        say(str(explanation))
