@@ -170,14 +170,14 @@ def _spoilt(call: ConcreteCall, seed: Tensor) -> CrosscheckDifference | None:
     gradients: list[list[Tensor | None]] = []
     for _ in range(2):
         try:
-            found: Any = torch.autograd.grad(results, wanted, cotangents, retain_graph=True, allow_unused=True)
+            derivatives: Any = torch.autograd.grad(results, wanted, cotangents, retain_graph=True, allow_unused=True)
         except REFUSALS:
             return None
-        gradients.append([None if part is None else part.clone() for part in found])
+        gradients.append([None if part is None else part.clone() for part in derivatives])
         for index, (now, then) in enumerate(zip((*arguments, *cotangents), before, strict=True)):
             if bool((distance(then, now.detach()) > 0).any()):
-                given = index - len(arguments)
-                what = f"the gradient of result {given}" if given >= 0 else f"argument tensor {index}"
+                number = index - len(arguments)
+                what = f"the gradient of result {number}" if number >= 0 else f"argument tensor {index}"
                 return CrosscheckDifference("backward", what, "is written to by the operator's backward")
     for index, (one, other) in enumerate(zip(*gradients, strict=True)):
         if one is not None and other is not None and bool((distance(one, other) > compare.noise(one)).any()):
