@@ -231,10 +231,12 @@ def _kept_by_traceback(frame: Frame) -> Break:
 
 
 def _read_before(trace: Trace, broke: Break) -> DataRead | None:
-    """The call to break at instead, which reads data in the captured frame, where a function that it calls needs a
-    number that was read: it is one behind the break, and that function is inlined. None to break where it is needed.
+    """The call to break at instead, which reads data, where a later call of the captured frame needs a number that was
+    read: it is one behind the break, and what needs it is inlined. None to break where it is needed.
     """
-    return trace.data_read if broke.needs_number and broke.calls else None
+    read = trace.data_read
+    is_later = read is not None and read.step < trace.step
+    return read if broke.needs_number and broke.calls and is_later else None
 
 
 def _break_at(

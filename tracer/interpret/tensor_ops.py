@@ -306,8 +306,7 @@ def operator_on_data(
     node = trace.graph.call(target, nodes[0], nodes[1], meta, trace.location, False, trace.modes)
     record_prediction(trace, node, prediction, refuses)
     trace.shapes.reads_data = True
-    if trace.frame is not None and trace.frame.depth == 0:
-        trace.data_read = DataRead(trace.step, reason, name)
+    trace.data_read = DataRead(trace.step, reason, name)
     return _unfold_data(trace, outcome.result, node, tensors)
 
 

@@ -109,8 +109,8 @@ class ChangedSetting(NamedTuple):
 
 
 class DataRead(NamedTuple):
-    """A call in the captured frame itself that reads data from a tensor as a symbol: its step, why it would break
-    without symbols, and its operator.
+    """A call that reads data from a tensor as a symbol: the step of the captured frame that makes it, or calls what
+    makes it, why it would break without symbols, and its operator.
     """
 
     step: int
