@@ -56,6 +56,13 @@ def test_lists_take_lists_or_numbers(name):
         assert is_told(getattr(torch, f"_foreach_{name}_"), OTHERS, other)
 
 
+@pytest.mark.parametrize("name", BETWEEN)
+def test_overloads_take_lists_or_numbers(name):
+    others = {"List": [each.clone() for each in OTHERS], "Scalar": 2.0}
+    for overload, other in others.items():
+        assert is_told(getattr(getattr(torch.ops.aten, f"_foreach_{name}"), overload), OTHERS, other)
+
+
 @pytest.mark.parametrize("name", ["abs", "abs_", "exp", "neg_", "norm"])
 def test_an_empty_list_is_refused(name):
     assert BOOK.answer(getattr(torch, f"_foreach_{name}"), (ListArg(),), (), Modes()) is None
@@ -72,3 +79,28 @@ def test_a_grid_has_the_sizes_of_the_result(size):
     image, grid = torch.rand(2, 3, *(4, 2, 6)[:dims]), torch.rand(2, *size, dims)
     assert is_told(torch.grid_sampler, image, grid, 0, 0, False)
     assert is_told(torch.grid_sampler, image.transpose(-1, -2), grid.transpose(1, 2), 0, 0, False)
+
+
+@pytest.mark.parametrize(("shape", "indices"), [((2, 3), (2, 1)), ((2, 3), (1, 5)), ((1, 3), (4, 0)), ((0, 3), (0, 2))])
+def test_indices_along_a_dimension_broadcast_in_the_others(shape, indices):
+    chosen = torch.zeros(indices, dtype=torch.int64)
+    assert is_told(torch.take_along_dim, torch.rand(shape), chosen, 1)
+    assert is_told(torch.take_along_dim, torch.rand(shape[::-1]).t(), chosen, -1)
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+@pytest.mark.parametrize("columns", [0, 3])
+@pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
+def test_a_product_of_nothing_has_the_shape_of_what_is_added(rows, columns):
+    for function in (torch.addmv, torch.ops.aten.addmv.default):
+        for added in (torch.rand(rows), torch.rand(1)):
+            assert is_told(function, added, torch.rand(rows, columns), torch.rand(columns))
+
+
+@pytest.mark.parametrize("parameters", [torch.bfloat16, torch.float32])
+def test_gradients_of_parameters_have_their_type(parameters):
+    x = torch.rand(2, 3, 4, dtype=torch.bfloat16)
+    weight, mean, variance = torch.rand(3, 3).to(parameters)
+    for each in (weight, None):
+        call = (x, x, each, mean, variance, mean, variance, True, 1e-5, [True, True, True])
+        assert is_told(torch.ops.aten.native_batch_norm_backward.default, *call)
