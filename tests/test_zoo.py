@@ -3,7 +3,7 @@
 import torch
 
 from benchmarks.zoo.outcome import Outcome, by_bytegraph, by_dynamo, is_worse, run
-from benchmarks.zoo.page import Row, Table, page
+from benchmarks.zoo.page import REASONS, Row, Table, page
 from benchmarks.zoo.program import call, calling, calling_new, evaluating
 
 ONE, SEVERAL = Outcome("one", 1, 0), Outcome("several", 2, 1, "data-dependent-jump (loss.py:3)")
@@ -55,4 +55,6 @@ def test_the_page_counts_programs_and_says_why_there_are_more_graphs():
     assert "| kornia (kornia 0.9) | 3 | 2 | 0 | 0 | 0 | 1 | 2 | 1 | 0 | 0 | 0 |" in text
     assert "| kornia, loss | 1 graph | 2 graphs | data-dependent-jump (loss.py:3) |" in text
     assert "| kornia, pool | TorchDynamo | error | ValueError: \\| |  |" in text
+    explained = page({"kornia": Table("kornia 0.9", (Row("canny", SEVERAL, ONE),))}, [])
+    assert f"| {SEVERAL.detail} | {REASONS['kornia', 'canny']} |" in explained
     assert "Not run: tensordict." in text
