@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.hooks import RemovableHandle
 
 from tests.check import check, one_graph
 from tests.models_torch import Mlp, Routed
-from tracer import capture, counters, explain
+from tracer import capture, counters, explain, reset
 
 
 class Counted(nn.Module):
@@ -371,3 +372,54 @@ def test_a_forward_behind_a_decorator_has_the_place_where_it_is_written():
     captured(torch.ones(2))
     written = inspect.unwrap(Decorated.forward).__code__.co_firstlineno
     assert captured.entries[0].place == f"Decorated, test_modules.py:{written}"
+
+
+class Tapped(nn.Module):
+    """Takes the results of its layers by hooks that are there for one call only."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, x):
+        results = []
+        handles = [
+            layer.register_forward_hook(lambda module, args, result: results.append(result))
+            for layer in (self.first, self.second)
+        ]
+        handles.append(self.first.register_forward_pre_hook(lambda module, args: (args[0] * 2,)))
+        try:
+            y = self.second(self.first(x))
+        finally:
+            for handle in handles:
+                handle.remove()
+        return y + results[0] * results[1]
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda module, inputs: module.forward])
+def test_hooks_that_are_registered_and_removed_in_forward(backend):
+    reset()
+    tapped, x = Tapped(), torch.ones(2, 3)
+    captured = capture(tapped, backend=backend, fullgraph=True)
+    for _ in range(3):
+        number = RemovableHandle.next_id
+        plain = tapped(x)
+        count = RemovableHandle.next_id - number
+        torch.testing.assert_close(captured(x), plain, rtol=0, atol=0)
+        assert RemovableHandle.next_id == number + 2 * count
+        assert not tapped.first._forward_hooks and not tapped.first._forward_pre_hooks
+
+
+def test_a_hook_from_outside_is_removed():
+    layer, x = nn.Linear(3, 3), torch.ones(2, 3)
+
+    def program(handle):
+        before = layer(x)
+        handle.remove()
+        return before, layer(x)
+
+    captured = capture(program)
+    for run in (program, captured, captured):
+        handle = layer.register_forward_hook(lambda module, args, result: result + 1)
+        with_hook, without = run(handle)
+        assert torch.equal(with_hook, without + 1) and not layer._forward_hooks

@@ -24,7 +24,7 @@ from tracer.values.item import Item
 
 class Frame:
     """`slots` are CPython's localsplus: locals, cells, free variables; MISSING where unbound. `names` is the namespace
-    of a class body, None in functions.
+    of a class body, None in functions; `snapshot` is what `locals()` has returned.
 
     Handlers reach the stack by `push`, `pop` and the other methods here. Those of the instructions that run most (loads
     and stores, attributes, operators, calls, jumps on a truth value) use the list itself, which saves a call in each.
@@ -46,6 +46,7 @@ class Frame:
         "protected",
         "result",
         "slots",
+        "snapshot",
         "stack",
         "trace",
         "yielded",
@@ -75,6 +76,7 @@ class Frame:
         self.closure = closure
         self.function = function
         self.names: DictValue | None = None
+        self.snapshot: DictValue | None = None
         self.result: Item = None
         self.yielded = False
         self.module: Source | Literal[False] | None = False
@@ -126,7 +128,7 @@ class Frame:
         self.slots.clear()
         self.stack.clear()
         self.closure = ()
-        self.caller = self.library_of = self.result = None
+        self.caller = self.library_of = self.result = self.snapshot = None
 
     def push(self, item: Item) -> None:
         """Push an item onto the stack."""

@@ -16,6 +16,7 @@ from passes.targets.transforms import hooked, unhooked
 from tracer.code.decode import decode
 from tracer.graph.subgraph import SubGraphBuilder
 from tracer.interpret.backward import late_fault
+from tracer.interpret.functions import interpret_function
 from tracer.interpret.policy import lookaside
 from tracer.interpret.subtrace import add_body, close, operands_of, parameter, sub_trace
 from tracer.interpret.tensor_ops import node_of
@@ -25,6 +26,7 @@ from tracer.values.base import Value
 from tracer.values.functions import FunctionValue
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, no_parts, no_rebuild, register
+from tracer.values.objects import ObjectValue
 from tracer.values.tensors import TensorValue
 
 CELL_WRITES = ("STORE_DEREF", "DELETE_DEREF")
@@ -50,6 +52,9 @@ register(Kind(BORN, no_parts, no_constant, no_graph_argument, no_rebuild), Handl
 
 @lookaside(RemovableHandle.remove)
 def _remove(trace: Trace, handle: Item) -> None:
+    if isinstance(handle, ObjectValue):
+        interpret_function(trace, RemovableHandle.remove, [handle], {})
+        return
     if not isinstance(handle, HandleValue) or handle.node.graph is not trace.graph.graph:
         trace.stop(TENSOR_HOOK, "RemovableHandle.remove")
     trace.graph.call(unhooked, (handle.node,), None, None, trace.location, writes=True)
