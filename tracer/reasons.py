@@ -250,7 +250,7 @@ CLASS_DEFINITION = Reason(
 )
 FRAME_INSPECTION = Reason(
     "frame-inspection",
-    what="the program inspects its own frames, locals or source (locals(), inspect, sys._getframe, exec, eval)",
+    what="the program inspects its own frames, locals or source (dir(), inspect, sys._getframe, exec, eval)",
     hint="pass the values explicitly",
 )
 EXCEPTION_STATE = Reason(

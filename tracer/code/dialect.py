@@ -66,6 +66,8 @@ class Dialect:
     """The native opcode that pushes a cell itself."""
     is_null_above: bool = False
     """Whether a call has its null, or the instance of a method, above the callable."""
+    new_dict_of_locals: bool = False
+    """Whether `locals()` in a function returns a new dictionary each time."""
 
     def halves_of(self, name: str, argument: int) -> tuple[Half, Half] | None:
         """The two instructions that a native one stands for; None for one that stands for itself."""

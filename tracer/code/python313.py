@@ -79,4 +79,5 @@ DIALECT: Final = Dialect(
     exit_of_loop=("END_FOR", "POP_TOP"),
     load_cell="LOAD_FAST",
     is_null_above=True,
+    new_dict_of_locals=True,
 )

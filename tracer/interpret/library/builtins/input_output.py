@@ -9,6 +9,7 @@ import builtins
 import sys
 from typing import Any
 
+from tracer.code.native import DIALECT
 from tracer.effects.log import OutputCall
 from tracer.effects.printing import can_print, print_line
 from tracer.interpret.call import call
@@ -44,7 +45,7 @@ def _locals(trace: Trace) -> Item:
     frame: Any = trace.frame
     if frame.names is not None:
         return frame.names
-    if frame.snapshot is None or sys.version_info >= (3, 13):
+    if frame.snapshot is None or DIALECT.new_dict_of_locals:
         frame.snapshot = DictValue(dict)
     variables = frame.snapshot.change(trace)
     for name, slot in zip(frame.code.slot_names, frame.slots, strict=True):
