@@ -3,8 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from passes.rules.book import write_rules, write_title
+import pytest
+
+from passes.rules.book import shipped_folder, write_rules, write_title
 from passes.rules.rule import Domain, Output, Rule, always
+
+needs_book = pytest.mark.skipif(not shipped_folder().exists(), reason="no rulebook is shipped for this torch")
+"""For tests of the shipped rules."""
 
 GRADIENT = "grad_mode and any_requires_grad(self)"
 FACTS = {

@@ -357,3 +357,19 @@ def test_calls_read_the_keyword_defaults_as_they_are_then(program):
         return [*results, repr(function.__kwdefaults__)]
 
     assert outcome(capture(program)) == outcome(program)
+
+
+def test_keyword_that_is_no_parameter_is_refused_in_the_words_of_the_running_python():
+    """From Python 3.13 on they name the parameter that may be meant."""
+
+    def program(x, name):
+        def function(value, /, *, option=1, extent=2):
+            return value
+
+        try:
+            return function(x, **{"value": 1, name: 2})
+        except TypeError as error:
+            return str(error)
+
+    for name in ("opton", "extend", "value", "quite_another"):
+        check(program, torch.ones(2), name)

@@ -294,3 +294,40 @@ def test_a_closure_known_by_its_code_is_still_itself():
     chosen = (lambda: lambda x: x * 2)()
     other = (lambda: lambda x: x * 3)()
     check(lambda x: outer(x, chosen, {chosen: 1}) + outer(x, other, {other: 5}), torch.ones(2))
+
+
+def test_a_cell_without_its_function_has_its_content():
+    def program(x):
+        def inner():
+            return inner, x
+
+        return inner.__closure__
+
+    plain, (function, content) = program(torch.ones(2)), capture(program)(torch.ones(2))
+    assert [type(cell.cell_contents) for cell in plain] == [type(cell.cell_contents) for cell in (function, content)]
+    assert content.cell_contents.tolist() == [1, 1]
+    assert function.cell_contents.__closure__[1] is content
+
+
+def test_variable_that_a_comprehension_hides_is_back_after_a_break():
+    """The comprehension has a cell of its own, and is inlined from Python 3.12 on."""
+
+    def program(x, n):
+        y = x * 2
+        functions = [(graph_break(), lambda: y + 1)[1] for y in range(n)]
+        return [function() for function in functions], y + 1
+
+    check(program, torch.ones(2), 3, recaptures=None)
+
+
+def test_variable_that_was_unbound_before_a_comprehension_is_again():
+    def program(x, n):
+        i = 1
+        del i
+        rows = [(x + i, graph_break())[0] for i in range(n)]
+        try:
+            return i
+        except UnboundLocalError as error:
+            return str(error), rows
+
+    check(program, torch.ones(2), 3, recaptures=None)

@@ -2,7 +2,6 @@
 
 import random
 
-import pytest
 import torch
 
 from passes.meta import meta_of
@@ -10,6 +9,7 @@ from passes.operators.modes import Modes
 from passes.operators.outcome import ListArg
 from passes.rules.book import Rulebook, shipped_folder
 from passes.rules.primitives import composites
+from tests.rulebooks import needs_book
 from tests.test_rules_primitives import DTYPES, any_tensor, strided
 
 TRIES = 400
@@ -81,7 +81,7 @@ def test_grids():
             assert told == [*map(strided, torch.meshgrid(*tensors, indexing=indexing))]
 
 
-@pytest.mark.skipif(not shipped_folder().exists(), reason="no rulebook is shipped for this torch")
+@needs_book
 def test_the_shipped_rule_of_meshgrid_gives_a_view_of_each_tensor():
     tensors = [torch.zeros(4)[::2], torch.zeros(3), torch.zeros(())]
     for keywords in (("indexing", "ij"),), (("indexing", "xy"),):

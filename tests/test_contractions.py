@@ -20,6 +20,7 @@ from passes.rules.domain_check import check_of, inside_of
 from passes.rules.language import Undefined
 from passes.rules.primitives.contractions import contracted, keeps_all
 from passes.rules.rule import Case, Domain, Output, Rule, always, from_json, reads, to_json
+from tests.rulebooks import needs_book
 
 DTYPES = (torch.float32, torch.float32, torch.float32, torch.int32, torch.complex64, torch.bool)
 MATRIX = TensorMeta((2, 3), (3, 1))
@@ -145,7 +146,7 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.skipif(not shipped_folder().exists(), reason="no rulebook is shipped for this torch")
+@needs_book
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.parametrize(
     "equation, shapes",

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.rulebooks import needs_book
 from tracer import capture, explain
 from tracer.commands.application import main
 from tracer.page.facts import page_facts
@@ -68,6 +69,7 @@ def text_of(facts, place):
     return facts["files"][place[0]]["lines"][str(place[1])].strip()
 
 
+@needs_book
 def test_operators_have_their_module_line_meta_and_who_told_it(explanation):
     facts = facts_of(explanation)
     nodes = {node["name"]: node for node in graph_capture(facts)["graph"]["nodes"]}

@@ -16,15 +16,12 @@ from passes.operators.modes import Modes
 from passes.operators.outcome import DataDependent, ListArg, New, Same, SliceArg
 from passes.operators.resolve import resolve
 from passes.rules.book import Rulebook, misfit, shipped_folder, write_rules, write_title
-from tests.rulebooks import RELU, book, rule
+from tests.rulebooks import RELU, book, needs_book, rule
 from tracer.interpret import evaluator, rulebook
 from tracer.interpret.evaluator import EVALUATOR
 
 X = torch.linspace(-1, 1, 12).reshape(3, 4)
 MODES = Modes()
-
-
-needs_book = pytest.mark.skipif(not shipped_folder().exists(), reason="no rulebook is shipped for this torch")
 
 
 @pytest.mark.parametrize(

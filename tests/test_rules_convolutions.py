@@ -12,6 +12,7 @@ from passes.operators.outcome import ListArg
 from passes.rules.answer import Answerer
 from passes.rules.book import Rulebook, shipped_folder
 from passes.rules.primitives.windows import convolved_strides, transposed_convolved_strides
+from tests.rulebooks import needs_book
 
 LAYOUTS = ("row-major", "channels last", "transposed", "matrices", "sliced", "channels last, sliced", "expanded")
 DTYPES = (torch.float32, torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64)
@@ -80,6 +81,7 @@ def test_an_input_without_a_batch(dims):
         assert convolved_strides(tuple(result.shape), meta_of(x), meta_of(weight), 1, 1, 1) == result.stride()
 
 
+@needs_book
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("dims", [1, 2, 3])

@@ -11,6 +11,7 @@ from passes.operators.outcome import ListArg
 from passes.rules.answer import Answerer
 from passes.rules.book import Rulebook, shipped_folder
 from passes.rules.primitives.layouts import contiguous
+from tests.rulebooks import needs_book
 
 
 def floats(*shape: int) -> TensorMeta:
@@ -30,6 +31,7 @@ CASES = {
 }
 
 
+@needs_book
 @pytest.mark.parametrize("op", CASES)
 def test_a_gradient_that_is_not_asked_for_is_what_the_operator_makes_of_it(op):
     arguments, count = CASES[op]

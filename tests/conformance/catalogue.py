@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -71,11 +72,15 @@ def program(
     return register
 
 
+NEEDS = {"since_3_12": (3, 12), "since_3_13": (3, 13)}
+"""The versions of Python that modules of this package need; all others are for every version."""
+
+
 def features() -> Iterator[str]:
-    """Names of the modules of this package that hold programs."""
+    """Names of the modules of this package that hold programs for the Python that runs."""
     package = importlib.import_module(__package__)
     for module in pkgutil.iter_modules(package.__path__):
-        if module.name not in ("catalogue", "compare", "split"):
+        if module.name not in ("catalogue", "compare", "split") and sys.version_info >= NEEDS.get(module.name, ()):
             yield module.name
 
 

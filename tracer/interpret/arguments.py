@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from tracer.code.decode import Code
@@ -69,6 +69,19 @@ def _refuse(trace: Trace, function: Item, complaint: str) -> NoReturn:
     throw(trace, TypeError, f"{name}() {complaint}")
 
 
+def _unexpected_keyword(code: types.CodeType, names: Iterable[str]) -> str:
+    """What CPython says of keywords of which one is no parameter of `code`; it refuses them before the code runs.
+
+    From 3.13 on the message names the parameter that may be meant.
+    """
+    function = types.FunctionType(code, {}, closure=tuple(types.CellType() for _ in code.co_freevars))
+    try:
+        function(**dict.fromkeys(names))
+    except TypeError as error:
+        return str(error).removeprefix(f"{code.co_qualname}() ")
+    raise AssertionError(f"{code.co_qualname} takes the keywords {[*names]}")
+
+
 def _bind_keywords(
     trace: Trace,
     function: Item,
@@ -92,7 +105,7 @@ def _bind_keywords(
         elif position >= 0:
             positional_only.append(name)
         else:
-            _refuse(trace, function, f"got an unexpected keyword argument '{name}'")
+            _refuse(trace, function, _unexpected_keyword(code.native, kwargs))
     if positional_only:
         _refuse(
             trace,

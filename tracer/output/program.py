@@ -204,8 +204,10 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
             places[name] = emitter.expression(item)
         elif name not in original.cell_names:
             unread.append((name, item))
-    # A continuation closes over every cell of the original; its own cell variables are the same cells.
-    cell_slots = (*code.cell_slots, *code.free_slots) if code is original else code.free_slots
+    # A continuation closes over every cell of the original; its own cell variables begin as these, until an inlined
+    # comprehension puts another in the place of one.
+    repeated = 0 if code is original else len(code.cell_slots)
+    cell_slots = (*code.cell_slots, *code.free_slots[repeated:])
     cells = [cell_expression(emitter, frame.slots[slot]) for slot in cell_slots]
     emit_mutations(emitter, trace.effects)
     emit_cached_calls(emitter, trace.effects.cached_calls)

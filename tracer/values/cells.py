@@ -57,7 +57,8 @@ def _parts(value: CellValue) -> tuple[Item, ...]:
 
 
 def _rebuild(emitter: Emitter, value: CellValue) -> Fragment:
-    """An empty cell; its content is put in when the function that closes over it exists."""
+    """An empty cell; its content is put in when the function that closes over it, or what holds it, exists."""
+    emitter.later(lambda: fill_cell(emitter, value))
     return emitter.assign("cell", fragment("{}()", emitter.constant(types.CellType, "CellType")))
 
 

@@ -6,8 +6,9 @@ Descriptors are handed out as they are: what looking them up on an instance give
 from __future__ import annotations
 
 import types
+import typing
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from tracer.effects.log import DELETED
 from tracer.guards.source import constant
@@ -23,6 +24,14 @@ IMMUTABLE_TYPE = 1 << 8
 
 METHOD_DESCRIPTORS = (types.MethodDescriptorType, types.WrapperDescriptorType)
 SLOT_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
+
+LAZY_FIELDS: Final = frozenset(
+    descriptor
+    for kind in ("TypeAliasType", "TypeVar", "ParamSpec", "TypeVarTuple")
+    for name in ("__value__", "__bound__", "__constraints__", "__default__")
+    if type(descriptor := vars(getattr(typing, kind, object)).get(name)) is types.GetSetDescriptorType
+)
+"""Fields of C types whose first read runs code of the program: `type` statements, bounds of type parameters."""
 
 
 def class_attribute(context: Context, cls: type, name: str) -> Item:

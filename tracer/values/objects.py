@@ -13,7 +13,13 @@ from typing import Any
 import torch
 
 from tracer.guards.source import Source
-from tracer.reasons import TENSOR_SUBCLASS, UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION, GraphBreak
+from tracer.reasons import (
+    TENSOR_SUBCLASS,
+    UNSUPPORTED_ATTRIBUTE,
+    UNSUPPORTED_MUTATION,
+    UNSUPPORTED_OPERATION,
+    GraphBreak,
+)
 from tracer.values.base import MISSING, UNREAD, Value
 from tracer.values.class_attributes import class_attribute
 from tracer.values.context import Context
@@ -125,7 +131,10 @@ class ObjectValue(Value):
             return MISSING
         source = self.source
         assert source is not None
-        dictionary = object.__getattribute__(self.object, "__dict__")
+        try:
+            dictionary = object.__getattribute__(self.object, "__dict__")
+        except AttributeError:  # of some classes of C, such as typing.TypeVarTuple
+            context.stop(UNSUPPORTED_ATTRIBUTE, f"{self.cls.__name__}.{name}: such an object hides its dictionary")
         if name in dictionary:
             item = context.wrap(dictionary[name], source.child("dict").child("item", name))
         else:

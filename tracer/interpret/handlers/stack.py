@@ -6,7 +6,7 @@ from tracer.code.decode import Op
 from tracer.interpret.frame import Frame, callee_pair
 from tracer.interpret.global_names import load_global, store_global
 from tracer.interpret.registry import handles
-from tracer.values.base import MISSING, NULL
+from tracer.values.base import MISSING, NULL, Lazy
 from tracer.values.cells import CellValue
 from tracer.values.raising import throw
 
@@ -26,7 +26,11 @@ def load_fast(frame: Frame, op: Op) -> None:
 
 @handles("STORE_FAST")
 def store_fast(frame: Frame, op: Op) -> None:
-    frame.slots[op.arg] = frame.stack.pop()
+    """What an inlined comprehension has hidden may be, in a continuation, a cell from outside, or null."""
+    item = frame.stack.pop()
+    if type(item) is Lazy and op.arg in frame.code.cell_slots:
+        item = item.realise(frame.trace)
+    frame.slots[op.arg] = MISSING if item is NULL else item
 
 
 @handles("DELETE_FAST")

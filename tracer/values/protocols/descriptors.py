@@ -19,6 +19,7 @@ from tracer.reasons import UNSUPPORTED_ATTRIBUTE
 from tracer.values.attribute_dicts import AttributeDict
 from tracer.values.base import MISSING, UNREAD, Value, class_of
 from tracer.values.class_attributes import (
+    LAZY_FIELDS,
     METHOD_DESCRIPTORS,
     SLOT_DESCRIPTORS,
     class_attribute,
@@ -195,7 +196,7 @@ def slot_attribute(context: Context, value: Value, name: str, descriptor: Any) -
         ):
             return read_field(context, value, name)
         if value.object is not MISSING:
-            return _outside_field(context, value, name)
+            return _outside_field(context, value, name, descriptor)
         if not is_builtin(descriptor):
             return MISSING
     item = value.member(context, name)
@@ -204,8 +205,10 @@ def slot_attribute(context: Context, value: Value, name: str, descriptor: Any) -
     context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
 
 
-def _outside_field(context: Context, value: ObjectValue, name: str) -> Item:
+def _outside_field(context: Context, value: ObjectValue, name: str, descriptor: Any) -> Item:
     assert value.source is not None
+    if descriptor in LAZY_FIELDS:
+        context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.source.text}.{name}, which its first read evaluates")
     try:
         attribute = object.__getattribute__(value.object, name)
     except AttributeError:

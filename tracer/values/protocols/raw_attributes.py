@@ -14,8 +14,10 @@ import torch
 
 from tracer.effects.log import DELETED
 from tracer.guards.source import Source, constant
+from tracer.reasons import UNSUPPORTED_ATTRIBUTE
 from tracer.values.base import MISSING, SYMBOLS, Value, class_of
 from tracer.values.class_attributes import (
+    LAZY_FIELDS,
     METHOD_DESCRIPTORS,
     SLOT_DESCRIPTORS,
     class_attribute,
@@ -87,6 +89,8 @@ def _literal_attribute(context: Context, obj: Any, name: str) -> Item:
         stored = class_attribute(context, type(obj), name)
         if type(stored) in (types.FunctionType, property):
             return bind(context, stored, obj, type(obj), name)
+        if type(stored) is types.GetSetDescriptorType and stored in LAZY_FIELDS:
+            context.stop(UNSUPPORTED_ATTRIBUTE, f"{type(obj).__name__}.{name}, which its first read evaluates")
     return from_host(context, host(context, getattr, obj, name))
 
 
