@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import marshal
 import os
+import sys
 
 import pytest
 import torch
@@ -12,6 +14,8 @@ from tests.check import check  # noqa: F401 - registers what every test of captu
 from tests.stored import files, forget, kinds
 from tracer.commands.application import main
 from tracer.store import folder
+from tracer.store.content import code_hash
+from tracer.store.errors import Unstorable
 from tracer.store.folder import Folder
 
 
@@ -328,3 +332,56 @@ def test_the_command_lists_shows_verifies_and_clears(stored, capsys):
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path, capsys):
     assert command(capsys, "show", tmp_path, "abc")[0] == 2
     assert command(capsys, "list", tmp_path / "nowhere")[0] == 2
+
+
+SOURCE = """
+def program(x):
+    for each in ("two words", 1, 2.5, ("three more words", -0.0), frozenset):
+        x = x if each in {"a b", "c d", 7, (1, "e")} else (lambda y: [y, "two words"])(x)
+    return x
+"""
+
+
+def program_of(source):
+    namespace = {}
+    exec(compile(source, "program.py", "exec"), namespace)
+    return namespace["program"]
+
+
+def test_equal_code_has_one_hash_whatever_refers_to_its_constants():
+    first, second = program_of(SOURCE), program_of(SOURCE)
+    words = [sys.intern(each) for each in first.__code__.co_consts if type(each) is str]
+    for _ in range(100):
+        first(words)
+    read = marshal.loads(marshal.dumps(second.__code__))
+    assert len({code_hash(code) for code in (first.__code__, second.__code__, read)}) == 1
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("2.5", "2.25"),
+        ("-0.0", "0.0"),
+        ('"e"', '"f"'),
+        ("7", "7.0"),
+        ("y, ", "x, "),
+        ("1, 2.5", "True, 2.5"),
+        ("\n\n", "\n"),
+    ],
+)
+def test_other_code_has_another_hash(old, new):
+    source = SOURCE.replace("\n", "\n\n", 1)
+    assert old in source
+    assert code_hash(program_of(source.replace(old, new, 1)).__code__) != code_hash(program_of(source).__code__)
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("constant", [[1], bytearray(b"1"), Text("1"), (1, [2]), object(), frozenset([Text("1")])])
+def test_code_with_constants_that_no_compiler_writes_has_no_hash(constant):
+    code = program_of(SOURCE).__code__
+    nested = code.replace(co_consts=(*code.co_consts, code.replace(co_consts=(constant,))))
+    with pytest.raises(Unstorable):
+        code_hash(nested)

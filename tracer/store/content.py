@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import operator
+import marshal
 import os
 import platform
 import sys
 import types
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,7 @@ from tracer.options import Options
 from tracer.store.errors import Unstorable
 from tracer.version import VERSION
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """The version of the format; files of another one are other captures' files."""
 
 OWN_PACKAGES: Final = ("tracer", "passes", "backends")
@@ -33,14 +34,12 @@ SOURCES: Final = (".py", ".so", ".json")
 RULES_VARIABLE: Final = "BYTEGRAPH_RULES"
 
 
-BYTES: Final = operator.attrgetter("co_code", "co_exceptiontable", "co_linetable")
-FIELDS: Final = operator.attrgetter(
-    *("co_flags", "co_names", "co_varnames", "co_cellvars", "co_freevars"),
-    *("co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_stacksize"),
-    *("co_name", "co_qualname", "co_filename", "co_firstlineno"),
-)
 LITERALS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
 """Types of constants whose repr says all of them."""
+COMPILED: Final = LITERALS | {types.CodeType, tuple, frozenset}
+"""Types of the constants that compilers write."""
+WITHOUT_REFERENCES: Final = 2
+"""The last format of `marshal` that says of nothing whether other objects refer to it, or whether it is interned."""
 
 
 def code_hash(code: types.CodeType) -> str:
@@ -54,24 +53,22 @@ def code_hash(code: types.CodeType) -> str:
         layout = entered.layout
         text = f"{code_hash(entered.code)} {entered.offset} {layout.stack} {layout.locals}"
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-    constants = [_constant(constant, code) for constant in code.co_consts]
-    parts = BYTES(code)
-    text = repr((FIELDS(code), constants, [*map(len, parts)]))  # with lengths, as one part could begin in another
-    return hashlib.sha256(b"".join((text.encode(errors="surrogatepass"), *parts))).hexdigest()
+    _require_compiled(code.co_consts, code)
+    return hashlib.sha256(marshal.dumps(code, WITHOUT_REFERENCES)).hexdigest()
 
 
-def _constant(constant: Any, code: types.CodeType) -> Any:
-    """Something whose repr is equal for equal constants only."""
-    kind = type(constant)
-    if kind in LITERALS:
-        return kind.__name__, constant
-    if kind is types.CodeType:
-        return "code", code_hash(constant)
-    if kind is tuple:
-        return "tuple", [_constant(each, code) for each in constant]
-    if kind is frozenset:
-        return "frozenset", sorted((_constant(each, code) for each in constant), key=repr)
-    raise Unstorable("code with constants of its own", code.co_qualname)
+def _require_compiled(constants: Iterable[Any], code: types.CodeType) -> None:
+    """Raise Unstorable if among constants, and those in them, is one that no compiler writes."""
+    kinds = set(map(type, constants))
+    if not kinds <= COMPILED:
+        raise Unstorable("code with constants of its own", code.co_qualname)
+    if kinds <= LITERALS:
+        return
+    for constant in constants:
+        if type(constant) is types.CodeType:
+            _require_compiled(constant.co_consts, code)
+        elif type(constant) in (tuple, frozenset):
+            _require_compiled(constant, code)
 
 
 @cache
