@@ -33,6 +33,7 @@ from passes.meta import TensorMeta
 from passes.node_meta import PREDICTION, TENSOR_DICT, is_write, result_meta
 from passes.operators.modes import KERNEL_SETTERS, current_modes, modes_kept, restore
 from passes.operators.outcome import New
+from passes.operators.randomness import packet_of
 from passes.operators.wrapper_layouts import WrapperLayout
 
 MODE_SETTERS: Final = (
@@ -57,6 +58,7 @@ def compile_with(backend: Backend, handover: Handover) -> Callable[..., Any]:
     _refuse_overlaps(handover)
     module, inputs = handover.module(), list(handover.example_inputs)
     places = floats_as_tensors(module, inputs)
+    _drop_all_without_drawing(module)
     with (
         unnoticed(),
         drawing_as_written(),
@@ -190,6 +192,28 @@ def keeping_results_apart(module: GraphModule) -> Iterator[None]:
         return
     with config.patch(cse=False):
         yield
+
+
+def _drop_all_without_drawing(module: GraphModule) -> None:
+    """Write each dropout that drops every element as the product with zero, which its kernel computes.
+
+    AOTAutograd would trace it into an operator that draws a number for each element, which the program does not do. Of
+    no elements the kernel returns the input itself.
+    """
+    for part in (each for each in module.modules() if isinstance(each, GraphModule)):
+        for node in list(part.graph.nodes):
+            if node.op != "call_function" or packet_of(node.target) is not torch.ops.aten.dropout:
+                continue
+            given = dict(zip(("input", "p", "train"), node.args, strict=False)) | node.kwargs
+            meta = result_meta(node)
+            drops_all = type(given["p"]) in (int, float) and given["p"] == 1 and given["train"] is True
+            if drops_all and isinstance(meta, TensorMeta) and 0 not in meta.shape:
+                with part.graph.inserting_before(node):
+                    zero = part.graph.call_function(torch.zeros, ((),), {"dtype": meta.dtype, "device": meta.device})
+                    product = part.graph.call_function(torch.mul, (given["input"], zero))
+                product.meta.update(node.meta)
+                node.replace_all_uses_with(product)
+                part.graph.erase_node(node)
 
 
 @contextmanager

@@ -125,6 +125,32 @@ def test_drop_path_by_a_python_coin():
 
 
 @pytest.mark.parametrize(
+    "drop",
+    [
+        lambda x: F.dropout(x, 1.0),
+        lambda x: F.dropout(x.clone(), 1.0, inplace=True),
+        lambda x: torch.dropout(input=x, p=1, train=True),
+        lambda x: torch.ops.aten.dropout(x, 1.0, True),
+        lambda x: F.dropout1d(x, 1.0),
+        lambda x: F.alpha_dropout(x, 1.0, training=True),
+        torch.nn.Dropout(1.0),
+    ],
+    ids=["dropout", "in place", "by names", "as operator", "channels", "alpha", "module"],
+)
+@pytest.mark.parametrize(
+    "x", [torch.tensor([[1.0, torch.inf, torch.nan, -2.0]]), torch.ones(2, 0)], ids=["some", "none"]
+)
+@pytest.mark.parametrize("requires_grad", [False, True], ids=["plain", "gradients"])
+def test_dropout_of_all_elements_draws_nothing(drop, x, requires_grad):
+    def program(x):
+        return drop(x) * 2, torch.rand(2)
+
+    x = x.clone().requires_grad_(requires_grad)
+    for backend in ("eager", "aot_eager", lambda module, inputs: module.forward):
+        check(program, x, backend=backend)
+
+
+@pytest.mark.parametrize(
     "draw",
     [
         lambda x: x.bernoulli_(0.5),
