@@ -213,7 +213,7 @@ class Entry(NativeEntry):
     def __repr__(self) -> str:
         content = "runs natively" if self.skipped else f"{self.ops} operators"
         place = "of no capture" if self.code is None else self.place
-        why = first_of([*map(str, self.differences)], 1) or FIRST
+        why = first_of([*map(str, self.differences)], 1) or self.why
         return f"<entry {self.number}, {place}: {content}, {self.hits} hits; {why}>"
 
     def __str__(self) -> str:
