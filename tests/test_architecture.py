@@ -193,12 +193,18 @@ def test_no_switch_of_the_native_code_has_a_default():
 
 
 def test_nothing_is_pickled():
+    """Nor is code read with `marshal`; what that writes of code is hashed."""
     wrong = [
         where(edge)
         for edge in all_imports()
         if edge.target.split(".")[0] in ("pickle", "cloudpickle", "dill", "marshal")
+        and not imports_only_dumps(MODULES[edge.module], edge.line)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def imports_only_dumps(path, line):
+    return path.read_text().splitlines()[line - 1] == "from marshal import dumps"
 
 
 def test_version_tests_are_where_they_belong():

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import marshal
 import os
 import platform
 import sys
 import types
 from collections.abc import Iterable
 from functools import cache
+from marshal import dumps
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,7 +54,7 @@ def code_hash(code: types.CodeType) -> str:
         text = f"{code_hash(entered.code)} {entered.offset} {layout.stack} {layout.locals}"
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
     _require_compiled(code.co_consts, code)
-    return hashlib.sha256(marshal.dumps(code, WITHOUT_REFERENCES)).hexdigest()
+    return hashlib.sha256(dumps(code, WITHOUT_REFERENCES)).hexdigest()
 
 
 def _require_compiled(constants: Iterable[Any], code: types.CodeType) -> None:
