@@ -204,13 +204,13 @@ def _drop_all_without_drawing(module: GraphModule) -> None:
         for node in list(part.graph.nodes):
             if node.op != "call_function" or packet_of(node.target) is not torch.ops.aten.dropout:
                 continue
-            given = dict(zip(("input", "p", "train"), node.args, strict=False)) | node.kwargs
+            arguments = dict(zip(("input", "p", "train"), node.args, strict=False)) | node.kwargs
             meta = result_meta(node)
-            drops_all = type(given["p"]) in (int, float) and given["p"] == 1 and given["train"] is True
+            drops_all = type(arguments["p"]) in (int, float) and arguments["p"] == 1 and arguments["train"] is True
             if drops_all and isinstance(meta, TensorMeta) and 0 not in meta.shape:
                 with part.graph.inserting_before(node):
                     zero = part.graph.call_function(torch.zeros, ((),), {"dtype": meta.dtype, "device": meta.device})
-                    product = part.graph.call_function(torch.mul, (given["input"], zero))
+                    product = part.graph.call_function(torch.mul, (arguments["input"], zero))
                 product.meta.update(node.meta)
                 node.replace_all_uses_with(product)
                 part.graph.erase_node(node)

@@ -302,6 +302,8 @@ OUR_OWN = ("tracer", "passes.targets", "tests")  # modules whose functions stand
 ODD_HOMES = {
     ("io", "builtins.input_output"),  # open
     ("posix", "os"),
+    ("torch._tensor", "copy"),  # their __deepcopy__
+    ("torch.nn.parameter", "copy"),
     ("builtins", "types"),  # functions, methods, generators, modules
     ("builtins", "torch.operators"),
     ("builtins", "torch.functions"),

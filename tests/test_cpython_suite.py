@@ -41,6 +41,15 @@ def _broken(trace):
     raise LookupError("planted")
 
 
+def is_traced():
+    return False
+
+
+@lookaside(is_traced)
+def _is_traced(trace):
+    return True
+
+
 class Planted(unittest.TestCase):
     def setUp(self):
         self.items = [1, 2]
@@ -71,11 +80,11 @@ class Planted(unittest.TestCase):
         self.assertEqual(len(runs), 1)
 
     def test_wrong(self):
-        self.assertFalse(tracer.is_capturing())
+        self.assertFalse(is_traced())
 
     def test_wrong_result_of_a_callee(self):
         with self.assertRaises(ValueError):
-            if not tracer.is_capturing():
+            if not is_traced():
                 raise ValueError
 
 
