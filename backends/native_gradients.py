@@ -5,8 +5,12 @@ what the `backward` of a torch.autograd.Function was when the graph was compiled
 runs. In both cases autograd itself differentiates a replay of the graph. Where a replay would not be what ran (an input
 is gone or was written to, numbers were drawn, outputs are views) an error says so.
 
-And a compiled backward gives zeros where autograd gives nothing: to inputs whose outputs have no gradient. Those are
-left out. Knows nothing of captures.
+And a compiled backward takes zeros where autograd has nothing: for outputs without a gradient. Inputs that only those
+reach get none. Others may get gradients of other strides (a sum with zeros is no expanded tensor), which shows where
+`torch.autograd.grad` hands them over; the first time a replay tells, and gives them from then on if so. And autograd
+frees what it saved for each output by itself, so that a replay differentiates the outputs whose turn comes later.
+
+Knows nothing of captures.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from functools import cached_property
 from typing import Any, Final
 
 import torch
+from torch._C import _autograd as autograd_facts  # type: ignore[attr-defined]
+from torch.autograd.graph import get_gradient_edge
 from torch.fx import Graph, Node
 
 from backends.eager import compile_graph
@@ -55,6 +61,7 @@ class _NativeGradients:
     def __init__(self, handover: Handover) -> None:
         self._graph = handover.graph, handover.attributes, handover.origin
         self._modes = current_modes()
+        self._layouts_agree: dict[tuple[Any, ...], bool] = {}
         self._meta_of = handover.meta_of
         self._unchanged = [node.meta[UNCHANGED] for node in handover.graph.nodes if UNCHANGED in node.meta]
 
@@ -76,6 +83,7 @@ class _NativeGradients:
             compiled.native = compiled.backward
             compiled.backward = staticmethod(self._backward)
         node.set_materialize_grads(False)
+        node.differentiated = set()
         node.run = [(weakref.ref(x), _version_of(x)) if isinstance(x, torch.Tensor) else x for x in inputs]
         node.origins = [
             _Origin.apply(x) for x in inputs if isinstance(x, torch.Tensor) and x.requires_grad and not x.is_leaf
@@ -85,13 +93,16 @@ class _NativeGradients:
         """The gradients of a run: by the compiled backward where that gives them."""
         changed = not all(unchanged() for unchanged in self._unchanged)
         compiled = type(node)._forward_cls
-        if not changed and not torch.is_grad_enabled():
+        freed = _is_freed(node)
+        if not changed and not freed and not torch.is_grad_enabled():
             return self._compiled(node, gradients)
         inputs = self._inputs(node, compiled.metadata)
-        results = None if inputs is None else self._differentiated(inputs, gradients)
+        before = sorted(node.differentiated) if freed else ()
+        results = None if inputs is None else self._differentiated(inputs, gradients, before)
         if results is not None:
+            _note_freed(node, gradients)
             return results
-        if changed:
+        if changed and not freed:
             raise RuntimeError(
                 "the backward of a torch.autograd.Function, or what it reads, changed after the graph that applies it"
                 " was compiled and run, and the run cannot be repeated"
@@ -108,14 +119,41 @@ class _NativeGradients:
             for gradient, place in zip(gradients, metadata, strict=True)
         ]
         results = compiled.native(node, filled)
+        _note_freed(node, gradients)
         if all(gradient is not None for gradient in gradients) or not self._is_plain(node, compiled.metadata):
             return results
         if self._reached is None or not len(results) == len(self._reached) == len(node.run):
             return results
-        wanted = {position for position, gradient in enumerate(gradients) if gradient is not None}
-        return tuple(
-            result if outputs & wanted else None for result, outputs in zip(results, self._reached, strict=True)
+        supplied = {position for position, gradient in enumerate(gradients) if gradient is not None}
+        results = tuple(
+            result if outputs & supplied else None for result, outputs in zip(results, self._reached, strict=True)
         )
+        return self._with_layouts(node, gradients, supplied, results)
+
+    def _with_layouts(self, node: Any, gradients: Sequence[Any], supplied: set[int], results: tuple[Any, ...]) -> Any:
+        """The gradients of a compiled backward, or of a replay if those have other strides and that can be seen."""
+        summed = [
+            noted[0]() if type(noted) is tuple else None
+            for noted, outputs, result in zip(node.run, self._reached or (), results, strict=True)
+            if result is not None and outputs & supplied and outputs - supplied
+        ]
+        leaves = [x for x in summed if x is not None and x.is_leaf and x.requires_grad]
+        hooked = any(leaf._backward_hooks for leaf in leaves)
+        if not summed or (leaves and not hooked and _is_accumulated(leaves[0])):
+            return results
+        pattern = (*sorted(supplied), *(None if result is None else result.shape for result in results))
+        if self._layouts_agree.get(pattern):
+            return results
+        inputs = self._inputs(node, type(node)._forward_cls.metadata)
+        with torch.enable_grad():
+            native = None if inputs is None else self._differentiated(inputs, gradients, again=False)
+        if native is None:
+            return results
+        self._layouts_agree[pattern] = all(
+            result is None or expected is None or result.stride() == expected.stride()
+            for result, expected in zip(results, native, strict=True)
+        )
+        return results if self._layouts_agree[pattern] else native
 
     def _inputs(self, node: Any, metadata: Any) -> list[Any] | None:
         """The inputs of a run; None if they are gone or written to, or not what the compiled graph was given."""
@@ -137,13 +175,20 @@ class _NativeGradients:
             return False
         return not metadata.num_intermediate_bases and len(node.needs_input_grad) == len(node.run)
 
-    def _differentiated(self, inputs: list[Any], gradients: Sequence[Any]) -> tuple[Any, ...] | None:
-        """Gradients of the inputs by a replay; None if it drew numbers, so that it was not what ran before."""
+    def _differentiated(
+        self, inputs: list[Any], gradients: Sequence[Any], before: Sequence[int] = (), again: bool | None = None
+    ) -> tuple[Any, ...] | None:
+        """Gradients of the inputs by a replay; None if it drew numbers, so that it was not what ran before.
+
+        Autograd has freed what it saved for the outputs at the positions `before`.
+        """
+        again = torch.is_grad_enabled() if again is None else again
         modes, drawn = current_modes(), random_states()
         restore(self._modes)
         try:
-            copies = [x.view_as(x) if isinstance(x, torch.Tensor) and x.requires_grad else x for x in inputs]
-            outputs = self._replay(*copies)
+            with torch.enable_grad():
+                copies = [x.view_as(x) if isinstance(x, torch.Tensor) and x.requires_grad else x for x in inputs]
+                outputs = self._replay(*copies)
         finally:
             restore(modes)
         if not same_states(drawn, random_states()):
@@ -155,7 +200,9 @@ class _NativeGradients:
             for output, gradient in zip(outputs, gradients, strict=True)
             if isinstance(output, torch.Tensor) and output.requires_grad and gradient is not None
         ]
-        results = iter(_gradients(pairs, wanted))
+        freed = [outputs[position] for position in before]
+        _gradients([(output, torch.zeros_like(output)) for output in freed], wanted, again=False)
+        results = iter(_gradients(pairs, wanted, again))
         return tuple(None if x is original else next(results) for x, original in zip(copies, inputs, strict=True))
 
 
@@ -180,6 +227,28 @@ def outputs_reached(graph: Graph, meta_of: Callable[[Node], Any]) -> list[frozen
     reached = [inputs[output] if isinstance(output, Node) else frozenset[Node]() for output in outputs]
     places = graph.find_nodes(op="placeholder")
     return [frozenset(position for position, nodes in enumerate(reached) if place in nodes) for place in places]
+
+
+def _is_freed(node: Any) -> bool:
+    """Whether autograd has freed what a step saved."""
+    try:
+        return node.saved_tensors is None
+    except RuntimeError:
+        return True
+
+
+def _note_freed(node: Any, gradients: Sequence[Any]) -> None:
+    """Note the outputs for which autograd frees now what it saved."""
+    if not autograd_facts._get_current_graph_task_keep_graph():
+        node.differentiated.update(position for position, gradient in enumerate(gradients) if gradient is not None)
+
+
+def _is_accumulated(leaf: torch.Tensor) -> bool:
+    """Whether the gradient of a leaf is now added to its `grad`, which has strides of its own."""
+    try:
+        return torch._C._will_engine_execute_node(get_gradient_edge(leaf).node)  # type: ignore[arg-type]
+    except RuntimeError:  # torch.autograd.grad hands it over
+        return False
 
 
 def _version_of(tensor: torch.Tensor) -> int | None:
@@ -226,10 +295,11 @@ def _differentiated_once(results: Any, node: Any) -> Any:
     return _Once.apply(len(results), *results, *node.origins, *leaves)
 
 
-def _gradients(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], wanted: Sequence[torch.Tensor]) -> Sequence[Any]:
+def _gradients(
+    pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], wanted: Sequence[torch.Tensor], again: bool
+) -> Sequence[Any]:
     """What autograd adds to the gradients of `wanted` for these outputs with their gradients."""
     if not pairs:
         return [None] * len(wanted)
     outputs, gradients = zip(*pairs, strict=True)
-    again = torch.is_grad_enabled()
     return torch.autograd.grad(outputs, wanted, gradients, create_graph=again, allow_unused=True)

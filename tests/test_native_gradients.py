@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from backends import native_gradients
 from tests.same import differences
 from tracer import capture, graph_break, reset
 
@@ -268,3 +269,92 @@ def test_gradients_through_tensors_that_are_not_strided(program, backend):
         (result[0] if type(result) is tuple else result).to_dense().sum().backward()
         gradients.append(x.grad)
     assert torch.equal(gradients[0], gradients[1]) and torch.equal(gradients[0], gradients[2])
+
+
+def _sum_and_layer(x, w):
+    return w.sum() * 2, x @ w
+
+
+def _mean_and_product(x, w):
+    return (w[0] * 3).mean(), w * w, x @ w
+
+
+def _transposed_and_product(x, w):
+    return w.t() * 2, w * x
+
+
+def _through_a_break(x, w):
+    y = w * 1
+    graph_break()
+    return y.sum(), y * x
+
+
+PARTIAL = (_sum_and_layer, _mean_and_product, _transposed_and_product, _through_a_break)
+
+
+def _separately(function, order, retain):
+    """Strides and values of gradients for one result after the other, or the error that ends them."""
+    x, w = torch.arange(4.0).view(2, 2), torch.ones(2, 2, requires_grad=True)
+    seen = []
+    w.register_hook(lambda gradient: seen.append(gradient.stride()))
+    results = function(x, w)
+    try:
+        for position in order:
+            result = results[position].sum() if position else results[position]
+            gradient = torch.autograd.grad(result, w, torch.ones_like(result), retain_graph=retain)[0]
+            seen.append((gradient, gradient.stride(), gradient.requires_grad))
+    except RuntimeError as error:
+        seen.append(str(error))
+    return seen
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("program", PARTIAL)
+@pytest.mark.parametrize("order", [(0,), (1, 0), (0, 1), (0, 0), (1, 1), (0, 1, 0), (1, 0, 1)])
+@pytest.mark.parametrize("retain", [False, True])
+def test_gradients_of_one_result_after_the_other(program, backend, order, retain):
+    reset()
+    captured = capture(program, backend=BACKENDS[backend])
+    expected = _separately(program, order, retain)
+    for call in ("first", "next"):
+        assert not differences(expected, _separately(captured, order, retain), call)
+
+
+def test_layouts_of_gradients_are_asked_once(monkeypatch):
+    replays = []
+
+    def program(x, w):
+        return (w * x).sum(), w @ x
+
+    reset()
+    captured = capture(program, backend="aot_eager")
+    compile_graph = native_gradients.compile_graph
+    monkeypatch.setattr(native_gradients, "compile_graph", lambda *graph: _counting(compile_graph(*graph), replays))
+    for _ in range(4):
+        x, w = torch.ones(2, 2), torch.ones(2, 2, requires_grad=True)
+        captured(x, w)[0].backward()
+        assert not replays, "gradients that are added to `grad` have its strides"
+    for _ in range(4):
+        torch.autograd.grad(captured(x, w)[0], w)
+        assert len(replays) == 1
+
+
+def _counting(function, calls):
+    def run(*args):
+        calls.append(args)
+        return function(*args)
+
+    return run
+
+
+def test_strides_that_a_hook_sees():
+    def program(x, w):
+        return w.sum(), w * x
+
+    reset()
+    captured, seen, x = capture(program, backend="aot_eager"), [], torch.ones(2, 2)
+    for function in (program, captured, captured):
+        w = torch.ones(2, 2, requires_grad=True)
+        w.register_hook(lambda gradient: seen.append(gradient.stride()))
+        function(x, w)[0].backward()
+    assert seen == [(0, 0)] * 3
