@@ -55,6 +55,13 @@ def test_copy_of_a_tensor(program, backend, transposed):
     one_graph(program, x.t() if transposed else x, backend=BACKENDS[backend])
 
 
+def test_copy_was_written_to_as_often_as_a_copy_plainly():
+    captured = capture(lambda x: copy.deepcopy(x), fullgraph=True)
+    x = torch.ones(2, 3)
+    assert captured(x)._version == captured(x)._version == copy.deepcopy(x)._version == 1
+    assert captured(torch.nn.Parameter(x))._version == copy.deepcopy(torch.nn.Parameter(x))._version == 0
+
+
 def test_copy_of_a_leaf_is_a_leaf():
     def program(x):
         copied = copy.deepcopy(x)

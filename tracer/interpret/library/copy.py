@@ -162,7 +162,7 @@ def _finds_methods(trace: Trace, item: Any) -> bool:
 
 @lookaside(torch.Tensor.__deepcopy__)
 def _copy_tensor(trace: Trace, tensor: Item, memo: Item) -> Item:
-    """A copy of a tensor that is all that its storage holds: a clone without history that may be a leaf."""
+    """A copy of a tensor that is all that its storage holds: without history, perhaps a leaf, and written to once."""
     memo = realise(trace, memo)
     if not isinstance(tensor, TensorValue) or tensor.cls is not torch.Tensor or not isinstance(memo, Memo):
         trace.stop(UNSUPPORTED_CALL, "Tensor.__deepcopy__ of a tensor of a subclass, or with a memo of the program's")
@@ -170,7 +170,7 @@ def _copy_tensor(trace: Trace, tensor: Item, memo: Item) -> Item:
         return memo.copies[id(tensor)][1]
     _require_own_storage(trace, tensor, memo.copies)
     detached = call(trace, torch.Tensor.detach, [tensor])
-    copied = call(trace, torch.Tensor.clone, [detached])
+    copied = call(trace, torch.Tensor.copy_, [call(trace, torch.empty_like, [detached]), detached])
     if tensor.meta.requires_grad:
         copied = call(trace, torch.Tensor.requires_grad_, [copied])
     for name in _attribute_names(trace, tensor):
