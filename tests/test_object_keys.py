@@ -259,3 +259,16 @@ def test_a_set_of_objects_from_outside_is_changed(program):
         plain, changed = set(first), set(first)
         expected, result = program(plain, things, x), captured(changed, things, x)
         assert str(expected) == str(result) and plain == changed and list(plain) == list(changed)
+
+
+def test_several_changes_list_a_set_of_objects_as_plainly():
+    """By the addresses of its members, and by the order of the changes."""
+    kept = []
+    for _ in range(60):
+        reset()
+        captured, things, x = capture(exchange), numbered(4), torch.ones(2)
+        kept.append((things, [object() for _ in range(len(kept) % 17)]))
+        for first in (things[:2], things[:3]):
+            plain, changed = set(first), set(first)
+            exchange(plain, things, x), captured(changed, things, x)
+            assert list(plain) == list(changed)

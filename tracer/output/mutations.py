@@ -22,7 +22,7 @@ from tracer.values.iterators import advance
 from tracer.values.lists import ListValue
 from tracer.values.objects import ObjectValue, setting
 from tracer.values.outside_iterators import OutsideIterator
-from tracer.values.rebuilding import Fragment, fragment, listed, literal
+from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed, literal
 from tracer.values.sets import SetValue, order_of_filling
 from tracer.values.tensors import TensorValue
 
@@ -186,10 +186,13 @@ def _set(emitter: ProgramEmitter, value: SetValue) -> None:
 def _lists(real: Any, removed: list[Any], added: list[Item], members: Iterable[Item]) -> bool:
     """Whether a set without what is removed, and then with what is added, lists its members in the order of `members`.
 
-    Where there are objects among those, their addresses decide that, in each call anew.
+    Where there are objects among those, their addresses decide that, in each call anew: the changes are made as the
+    program makes them. Raises Unrebuildable where there are several, of which the order is not known.
     """
     wanted = list(members)
-    if any(isinstance(element, Value) for element in wanted):
+    if any(isinstance(element, Value) for element in (*wanted, *removed)):
+        if added and len(added) + len(removed) > 1:
+            raise Unrebuildable("a set of objects with several changes, whose order decides how it lists its members")
         return True
     changed = set(real)
     for element in removed:
