@@ -72,7 +72,7 @@ def program(
     return register
 
 
-NEEDS = {"since_3_12": (3, 12), "since_3_13": (3, 13)}
+NEEDS = {"comprehensions_since_3_12": (3, 12), "since_3_12": (3, 12), "since_3_13": (3, 13)}
 """The versions of Python that modules of this package need; all others are for every version."""
 
 

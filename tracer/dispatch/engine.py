@@ -224,7 +224,8 @@ class Engine:
         misses = explain_misses(cache, function, values)
         guards = [failure.guard for _, failure in misses]
         [(read, _)] = Counter(map(subject, guards)).most_common(1) or [("", 0)]
-        check = next((guard.check for guard in reversed(guards) if subject(guard) == read), "")
+        oldest_first = reversed(guards)  # as the first capture read it, before it became a symbol
+        check = next((guard.check for guard in oldest_first if subject(guard) == read), "")
         details = {**place_of(code), "limit": self.options.recompile_limit, "guard": read}
         hint = LIMIT_HINTS.get(check, LIMIT_HINT)
         emit(Event("recompile limit", {**details, "hint": hint, "why": [failure.words for _, failure in misses]}))

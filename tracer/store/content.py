@@ -35,7 +35,7 @@ RULES_VARIABLE: Final = "BYTEGRAPH_RULES"
 
 
 LITERALS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
-"""Types of constants whose repr says all of them."""
+"""Types of constants that hold no others."""
 COMPILED: Final = LITERALS | {types.CodeType, tuple, frozenset}
 """Types of the constants that compilers write."""
 WITHOUT_REFERENCES: Final = 2

@@ -1,4 +1,4 @@
-"""Built-in functions that write, read, run source text or look at the frame that calls them.
+"""Built-in functions that write and read, import modules or stop in a debugger.
 
 `print` of what is known while tracing, and of tensors, becomes a call behind the graph; the others break.
 """
@@ -9,52 +9,21 @@ import builtins
 import sys
 from typing import Any
 
-from tracer.code.native import DIALECT
 from tracer.effects.log import OutputCall
 from tracer.effects.printing import can_print, print_line
 from tracer.interpret.call import call
 from tracer.interpret.policy import lookaside, refuse
 from tracer.interpret.trace import Trace
-from tracer.reasons import DEBUGGER, FRAME_INSPECTION, IMPORT_STATEMENT, INPUT_OUTPUT, PRINTING
-from tracer.values.base import MISSING, Value, realise
-from tracer.values.cells import CellValue
-from tracer.values.dicts import DictValue
+from tracer.reasons import DEBUGGER, IMPORT_STATEMENT, INPUT_OUTPUT, PRINTING
+from tracer.values.base import Value, realise
 from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.truth import truth
 from tracer.values.tensors import TensorValue
 
 refuse(INPUT_OUTPUT, input, open)
-refuse(FRAME_INSPECTION, exec, eval, compile, dir)
 refuse(DEBUGGER, breakpoint)
 refuse(IMPORT_STATEMENT, builtins.__import__)
-
-
-@lookaside(globals)
-def _globals(trace: Trace) -> Item:
-    """The dictionary of the module whose function calls."""
-    frame: Any = trace.frame
-    if frame.globals_source is None:
-        trace.stop(FRAME_INSPECTION, "builtins.globals in a generated function")
-    return trace.wrap(frame.globals, frame.globals_source)
-
-
-@lookaside(locals)
-def _locals(trace: Trace) -> Item:
-    """The variables that are bound in the frame that calls: up to CPython 3.12 in one dictionary for each frame."""
-    frame: Any = trace.frame
-    if frame.names is not None:
-        return frame.names
-    if frame.snapshot is None or DIALECT.new_dict_of_locals:
-        frame.snapshot = DictValue(dict)
-    variables = frame.snapshot.change(trace)
-    for name, slot in zip(frame.code.slot_names, frame.slots, strict=True):
-        item = slot.read(trace) if isinstance(slot, CellValue) else slot
-        if item is not MISSING:
-            variables[name] = item
-        else:
-            variables.pop(name, None)
-    return frame.snapshot
 
 
 @lookaside(print)
