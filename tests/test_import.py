@@ -2,11 +2,20 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
+import torch
 
 import tracer
+from backends.crosscheck.process_state import process_state
+from passes.importing import import_apart
+from passes.operators.trial import is_about_data
+from tracer.compiled_by_torch import warn_of_compiled
+from tracer.guards.arrays import NoTensor, tensor_of
 
 STATES = """
 import torch, tracer
@@ -72,3 +81,30 @@ def test_no_module_hides_a_public_name():
     """Importing a module later would put it in the place of the function of the same name."""
     modules = {path.stem for path in Path(tracer.__file__).parent.iterdir()}
     assert not modules & set(tracer.__all__)
+
+
+def test_import_apart_waits_for_another_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "half_imported.py").write_text("import threading\nbegun.set()\nassert go.wait(60)\nwhole = True\n")
+    begun, go = threading.Event(), threading.Event()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("builtins.begun", begun, raising=False)
+    monkeypatch.setattr("builtins.go", go, raising=False)
+    other = threading.Thread(target=import_apart, args=("half_imported",))
+    other.start()
+    assert begun.wait(60)
+    threading.Timer(0.05, go.set).start()
+    import_apart("half_imported")
+    assert sys.modules.pop("half_imported").whole
+    other.join()
+
+
+@pytest.mark.parametrize("name", ["torch._dynamo", "torch.fx.experimental.symbolic_shapes", "numpy"])
+def test_nothing_is_asked_of_a_module_that_another_thread_imports(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    array = np.ones(2)
+    monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    warn_of_compiled(torch.nn.ReLU(), 1)
+    assert not is_about_data(RuntimeError())
+    assert process_state()
+    if name == "numpy":
+        with pytest.raises(NoTensor):
+            tensor_of(array)

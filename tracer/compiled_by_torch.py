@@ -28,10 +28,11 @@ def warn_of_compiled(fn: Any, stacklevel: int) -> None:
 
 def _original(fn: Any) -> str | None:
     """How the program reaches what torch.compile was given; None for what it has not made."""
-    maker = sys.modules.get(MAKER)
-    if maker is None:
+    maker = sys.modules.get(MAKER)  # half of it, while another thread imports it
+    compiled_module = getattr(maker, "OptimizedModule", None)
+    if compiled_module is None:
         return None
-    if isinstance(fn, maker.OptimizedModule):
+    if isinstance(fn, compiled_module):
         return "its `_orig_mod`"
     called = (getattr(fn, "__func__", fn), getattr(type(fn), "__call__", None))  # noqa: B004  (the function itself)
     return "its `_torchdynamo_orig_callable`" if any(map(is_compiled_by_torch, called)) else None

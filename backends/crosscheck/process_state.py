@@ -55,8 +55,8 @@ def _write_default_device(device: torch.device) -> None:
 
 def _numpy_random() -> Any:
     """The random module of NumPy if the program has it; torch runs without."""
-    numpy = sys.modules.get("numpy")
-    return None if numpy is None else numpy.random
+    numpy = sys.modules.get("numpy")  # half of it, while another thread imports it
+    return getattr(numpy, "random", None)
 
 
 def _read_numpy() -> Any:

@@ -128,8 +128,9 @@ def call_on(stand_ins: StandIns, target: Target, args: list[Any], kwargs: dict[s
 
 def is_about_data(error: Exception) -> bool:
     """Whether torch's algebra raised an error because a branch of it hangs on a symbol for the data of a tensor."""
-    algebra = sys.modules.get("torch.fx.experimental.symbolic_shapes")
-    return algebra is not None and isinstance(error, algebra.GuardOnDataDependentSymNode)
+    algebra = sys.modules.get("torch.fx.experimental.symbolic_shapes")  # half of it, while another thread imports it
+    raised: Any = getattr(algebra, "GuardOnDataDependentSymNode", ())
+    return isinstance(error, raised)
 
 
 def is_custom(operator: torch._ops.OpOverload) -> bool:

@@ -26,7 +26,7 @@ def tensor_of(array: Any) -> torch.Tensor:
             if array.layout is not torch.strided:
                 raise NoTensor(str(array.layout))
         return plain(array)
-    numpy: Any = sys.modules.get("numpy")
-    if numpy is None or type(array) is not numpy.ndarray or not array.flags.writeable:
+    numpy = sys.modules.get("numpy")  # half of it, while another thread imports it
+    if type(array) is not getattr(numpy, "ndarray", None) or not array.flags.writeable:
         raise NoTensor(type(array).__name__)
     return torch.from_numpy(array)
