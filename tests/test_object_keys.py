@@ -261,14 +261,50 @@ def test_a_set_of_objects_from_outside_is_changed(program):
         assert str(expected) == str(result) and plain == changed and list(plain) == list(changed)
 
 
-def test_several_changes_list_a_set_of_objects_as_plainly():
+def combine(some, things, x):
+    some |= {things[3], things[1]}
+    some.difference_update([things[0]])
+    some ^= {things[2], things[3]}
+    some.update(things[4:8], {things[5]: 1, things[9]: 2})
+    return x + len(some)
+
+
+def combine_with_another(some, things, x):
+    some |= OTHERS
+    OTHERS.add(things[0])
+    OTHERS.discard(things[0])
+    some.update(things[6:])
+    some &= set(things[2:])
+    some |= some
+    some.remove(things[7])
+    some.update(MORE)
+    return x + len(some)
+
+
+def fill_once_more(some, things, x):
+    some.clear()
+    some.add(things[1])
+    some.pop()
+    some.update(things)
+    for thing in things[2:10]:
+        some.discard(thing)
+    some.update(things[5:9])
+    return x + len(some)
+
+
+OTHERS, MORE = {1}, set(numbered(5))
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda graph, inputs: graph.forward])
+@pytest.mark.parametrize("program", [exchange, combine, combine_with_another, fill_once_more], ids=lambda f: f.__name__)
+def test_a_set_of_objects_lists_its_members_as_after_the_same_changes(program, backend):
     """By the addresses of its members, and by the order of the changes."""
-    kept = []
-    for _ in range(60):
-        reset()
-        captured, things, x = capture(exchange), numbered(4), torch.ones(2)
-        kept.append((things, [object() for _ in range(len(kept) % 17)]))
-        for first in (things[:2], things[:3]):
+    reset()
+    captured, kept, x = capture(program, backend=backend, fullgraph=True), [], torch.ones(2)
+    for size in range(17):
+        kept.append((numbered(14), [object() for _ in range(size)]))
+        things = kept[-1][0]
+        for first in (things[:2], things[:3], things[:12]):
             plain, changed = set(first), set(first)
-            exchange(plain, things, x), captured(changed, things, x)
+            assert torch.equal(program(plain, things, x), captured(changed, things, x))
             assert list(plain) == list(changed)

@@ -256,18 +256,16 @@ def set_init(trace: Trace, instance: SetValue, iterable: Item = ()) -> None:
     """set.__init__: the elements of `iterable` replace what the set holds."""
     keys = elements(trace, iterable)
     instance.empty(trace)
-    update_set(trace, instance, keys)
+    update_set(trace, instance, keys, iterable)
 
 
-def update_set(trace: Trace, target: SetValue, keys: Any) -> None:
-    """Add what `elements` gives, one key after the other as CPython does, or a whole set."""
+def update_set(trace: Trace, target: SetValue, keys: Any, origin: Item) -> None:
+    """Add what `elements` gives of `origin`, one key after the other as CPython does, or a whole set."""
     if type(keys) is list:
         for key in keys:
             target.add(trace, key)
     else:
-        payload = target.change(trace)
-        payload.update(keys)
-        trace.set_orders.follow(payload, keys)
+        target.combine(trace, "update", keys, origin)
 
 
 def elements(trace: Trace, item: Item) -> Any:

@@ -23,7 +23,7 @@ from tracer.values.lists import ListValue
 from tracer.values.objects import ObjectValue, setting
 from tracer.values.outside_iterators import OutsideIterator
 from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed, literal
-from tracer.values.sets import SetValue, order_of_filling
+from tracer.values.sets import SetValue
 from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
@@ -163,43 +163,29 @@ def _table(emitter: ProgramEmitter, name: Fragment, base: Fragment, value: DictV
 
 
 def _set(emitter: ProgramEmitter, value: SetValue) -> None:
-    if not value.changed:
-        return
-    real: Any = value.object
-    name = emitter.expression(value)
-    before = set(value.before)
-    removed = [element for element in value.before if element not in value.items]
-    added = [element for element in value.items if element not in before]
-    if not _lists(real, removed, added, value.items):
-        removed, added = value.before, order_of_filling(value)
-    if removed:
-        emitter.list_members(value.items)
-    if removed and len(removed) == set.__len__(real):
-        emitter.say(fragment("set.clear({})", name))
-        removed = []
-    for element in removed:
-        emitter.say(fragment("set.discard({}, {})", name, emitter.expression(element)))
-    for element in added:
-        emitter.say(fragment("set.add({}, {})", name, emitter.expression(element)))
+    """The changes one by one, as they and their order decide how the set lists its members from then on."""
+    name = emitter.expression(value) if value.changes else Fragment("")
+    for method, *operands in value.changes:
+        parts = (_operand(emitter, value, name, operand) for operand in operands)
+        if method in ("add", "discard"):
+            parts = map(emitter.expression, operands)
+        emitter.say(fragment("set.{}({})", Fragment(method), listed([name, *parts])))
 
 
-def _lists(real: Any, removed: list[Any], added: list[Item], members: Iterable[Item]) -> bool:
-    """Whether a set without what is removed, and then with what is added, lists its members in the order of `members`.
+def _operand(emitter: ProgramEmitter, value: SetValue, name: Fragment, operand: Any) -> Fragment:
+    """What a method of a set is given: itself, another, or an iterable of elements, of the kind that it was."""
+    if operand is value:
+        return name
+    if isinstance(operand, list | dict):
+        elements = fragment("[{}]", _listed(emitter, operand))
+        return elements if isinstance(operand, list) else fragment("dict.fromkeys({})", elements)
+    if isinstance(operand, SetValue) and operand.source is None and operand.filled is None and _has_objects(operand):
+        raise Unrebuildable("a set of objects that lists its members as only its history explains")
+    return emitter.expression(operand)
 
-    Where there are objects among those, their addresses decide that, in each call anew: the changes are made as the
-    program makes them. Raises Unrebuildable where there are several, of which the order is not known.
-    """
-    wanted = list(members)
-    if any(isinstance(element, Value) for element in (*wanted, *removed)):
-        if added and len(added) + len(removed) > 1:
-            raise Unrebuildable("a set of objects with several changes, whose order decides how it lists its members")
-        return True
-    changed = set(real)
-    for element in removed:
-        changed.discard(element)
-    for element in added:
-        changed.add(element)
-    return list(changed) == wanted
+
+def _has_objects(value: SetValue) -> bool:
+    return any(isinstance(element, Value) for element in value.items)
 
 
 def _attributes(emitter: ProgramEmitter, value: ObjectValue, effects: EffectLog) -> None:

@@ -22,16 +22,20 @@ from tracer.values.of_process import note_order
 from tracer.values.plain_keys import have_no_equality
 from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable, fragment, items_of, named_class
 
+SetChange = tuple[Any, ...]
+"""The name of a method of set, and what it is given: an element, or an operand as `SetValue.combine` notes it."""
+
 
 class SetValue(ObjectValue):
     """A set or frozenset; the payload is a host set, changed step by step as the program's is.
 
     So it has the same order, unless it stands for a set from outside whose history is not known:
     `members` is the order of that one until it is changed, `faithful` whether a copy has it too. `filled` is what was
-    added to an empty set, in that order, unless other changes were made. `before` is what one from outside had.
+    added to an empty set, in that order, unless other changes were made. `before` is what one from outside had, and
+    `changes` what was done to it since, as only the same changes have it list its members as the program's does.
     """
 
-    __slots__ = ("before", "changed", "complete", "faithful", "filled", "items", "members", "plain")
+    __slots__ = ("before", "changed", "changes", "complete", "faithful", "filled", "items", "members", "plain")
 
     def __init__(
         self, cls: type = set, items: Iterable[Item] = (), source: Source | None = None, obj: object = MISSING
@@ -39,10 +43,13 @@ class SetValue(ObjectValue):
         super().__init__(cls, source, obj)
         self.filled: list[Item] | None = None if type(items) in (set, frozenset) else list(items)
         self.items: Any = items if self.filled is None else set(self.filled)
+        if obj is not MISSING:
+            self.filled = None
         self.members: list[Item] | None = None
         self.before: list[Item] = []
         self.faithful = True
         self.changed = False
+        self.changes: list[SetChange] = []
         self.complete = obj is MISSING
         self.plain: bool | None = None
 
@@ -107,15 +114,51 @@ class SetValue(ObjectValue):
         """Add one element, as `set.add`."""
         filled = self.filled
         items = self.change(context)
-        if filled is not None and element not in items:
-            filled.append(element)
+        if element not in items:
+            self._note_change("add", element)
+            if filled is not None:
+                filled.append(element)
         self.filled = filled
         items.add(element)
+
+    def discard(self, context: Context, element: Item) -> None:
+        """Remove one element if it is there, as `set.discard`."""
+        items = self.change(context)
+        if element not in items:
+            return
+        is_brief = isinstance(element, Value) and element.source is None and self.changes[-1:] == [("add", element)]
+        if is_brief:
+            self.changes.pop()  # what is made in between is made by no statement
+        else:
+            self._note_change("discard", element)
+        items.discard(element)
+
+    def pop(self, context: Context) -> Item:
+        """Remove and return an element, as `set.pop`. Raises KeyError."""
+        items = self.change(context)
+        note_order(context, items)
+        element = items.pop()
+        self._note_change("discard", element)
+        return element
+
+    def combine(self, context: Context, method: str, operand: Any, origin: Item) -> None:
+        """Change the set by a method that takes an iterable: `operand` has the elements of `origin`."""
+        noted = self if origin is self else _as_it_is(context, origin, operand)
+        items = self.change(context)
+        getattr(set, method)(items, operand)
+        context.set_orders.follow(items, operand)
+        self._note_change(method, noted)
 
     def empty(self, context: Context) -> None:
         """Remove all elements, as `set.clear`: what is added then goes where it would in a new set."""
         self.change(context).clear()
         self.filled = []
+        self.changes.clear()
+        self._note_change("clear")
+
+    def _note_change(self, method: str, *operands: Any) -> None:
+        if self.source is not None:
+            self.changes.append((method, *operands))
 
     def __hash__(self) -> int:
         return hash(frozenset(self.items)) if issubclass(self.cls, frozenset) else id(self)
@@ -124,6 +167,19 @@ class SetValue(ObjectValue):
         if self is other or not isinstance(other, SetValue):
             return self is other
         return issubclass(self.cls, frozenset) and issubclass(other.cls, frozenset) and self.items == other.items
+
+
+def _as_it_is(context: Context, origin: Item, operand: Any) -> Any:
+    """What has the elements that `operand` has now, in its order: a list of them, a dict, a frozenset or a set."""
+    if not isinstance(operand, set | frozenset):
+        return operand.copy() if type(operand) is dict else list(operand)
+    if not isinstance(origin, SetValue):
+        return operand
+    if origin.source is not None and not origin.changed:
+        return origin
+    copied = SetValue(set, context.set_orders.follow(set(operand), operand))
+    copied.filled = None if origin.filled is None else list(origin.filled)
+    return copied
 
 
 def _storage(real: object) -> Any:

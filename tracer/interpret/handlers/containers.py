@@ -103,8 +103,8 @@ def list_extend(frame: Frame, op: Op) -> None:
 
 @handles("SET_UPDATE")
 def set_update(frame: Frame, op: Op) -> None:
-    items = elements(frame.trace, pop_value(frame))
-    update_set(frame.trace, container(frame, op), items)
+    iterable = pop_value(frame)
+    update_set(frame.trace, container(frame, op), elements(frame.trace, iterable), iterable)
 
 
 @handles("DICT_UPDATE")

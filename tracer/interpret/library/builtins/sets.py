@@ -23,7 +23,6 @@ from tracer.values.dicts import DictValue
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.iterators import END, next_item
-from tracer.values.of_process import note_order
 from tracer.values.protocols.iteration import builtin_iterator, iterate
 from tracer.values.protocols.length import builtin_length
 from tracer.values.protocols.symbolic import MOST_KEYS, is_none_of
@@ -183,8 +182,7 @@ def _add(trace: Trace, target: SetValue, item: Item) -> None:
 
 @lookaside(set.discard)
 def _discard(trace: Trace, target: SetValue, item: Item) -> None:
-    key = _element(trace, item)
-    target.change(trace).discard(key)
+    target.discard(trace, _element(trace, item))
 
 
 @lookaside(set.remove)
@@ -192,7 +190,7 @@ def _remove(trace: Trace, target: SetValue, item: Item) -> None:
     key = _element(trace, item)
     if key not in target.all(trace):
         throw(trace, KeyError, item)
-    target.change(trace).remove(key)
+    target.discard(trace, key)
 
 
 @lookaside(set.clear)
@@ -205,42 +203,36 @@ def _pop(trace: Trace, target: SetValue) -> Item:
     """Remove and return an element. Which one depends on the history of the set: one from outside breaks the graph."""
     if not target.born and len(target.all(trace)) > 1:
         trace.stop(UNSUPPORTED_CALL, "set.pop of a set from outside")
-    items = target.change(trace)
-    note_order(trace, items)
-    return host(trace, set.pop, items)
+    return host(trace, target.pop, trace)
 
 
 @lookaside(set.intersection_update)
 def _intersection_update(trace: Trace, target: SetValue, *others: Item) -> None:
-    operands = [elements(trace, other) for other in others]
-    payload = target.change(trace)
-    payload.intersection_update(*operands)
-    trace.set_orders.follow(payload, *operands)
+    """Without others, the set is copied into itself, as by an intersection with itself."""
+    operands = [(elements(trace, other), other) for other in (realise(trace, other) for other in others)]
+    for operand, other in operands or [(target.all(trace), target)]:
+        target.combine(trace, "intersection_update", operand, other)
 
 
 @lookaside(set.symmetric_difference_update)
 def _symmetric_difference_update(trace: Trace, target: SetValue, other: Item) -> None:
-    operand = elements(trace, other)
-    payload = target.change(trace)
-    payload.symmetric_difference_update(operand)
-    trace.set_orders.follow(payload, operand)
+    other = realise(trace, other)
+    target.combine(trace, "symmetric_difference_update", elements(trace, other), other)
 
 
-def _step_by_step(name: str, step: Callable[[Trace, SetValue, Item], None]) -> Callable[..., None]:
+def _step_by_step(method: str, step: Callable[[Trace, SetValue, Item], None]) -> Callable[..., None]:
     """Methods that are done with each element before they ask for the next one."""
 
     def run(trace: Trace, target: SetValue, *others: Item) -> None:
         for other in others:
             if isinstance(other, (SetValue, DictValue, frozenset)):
-                operand = elements(trace, other)
-                payload = target.change(trace)
-                getattr(payload, name)(operand)
-                trace.set_orders.follow(payload, operand)
+                target.combine(trace, method, elements(trace, other), other)
                 continue
             iterator = iterate(trace, other)
             while (item := next_item(trace, iterator)) is not END:
-                key = trace.key(item)
-                step(trace, target, key)
+                step(trace, target, trace.key(item))
+            if method == "difference_update":
+                target.combine(trace, method, [], None)  # CPython ends by making room anew if much was removed
 
     return run
 
@@ -250,24 +242,25 @@ def _add_key(trace: Trace, target: SetValue, key: Item) -> None:
 
 
 def _discard_key(trace: Trace, target: SetValue, key: Item) -> None:
-    target.change(trace).discard(key)
+    target.discard(trace, key)
 
 
 lookaside(set.update)(_step_by_step("update", _add_key))
 lookaside(set.difference_update)(_step_by_step("difference_update", _discard_key))
 
 
-def _in_place(function: Callable[..., Any]) -> Callable[..., Item]:
+def _in_place(method: str) -> Callable[..., Item]:
     def run(trace: Trace, target: SetValue, other: Item) -> Item:
         other = realise(trace, other)
         if not issubclass(class_of(other), (set, frozenset)):
             return NotImplemented
-        payload = target.change(trace)
-        host(trace, function, payload, elements(trace, other))
+        target.combine(trace, method, elements(trace, other), other)
         return target
 
     return run
 
 
+IN_PLACE = {"|": "update", "&": "intersection_update", "-": "difference_update", "^": "symmetric_difference_update"}
+
 for _row in OPERATORS:
-    lookaside(getattr(set, _row.in_place_method))(_in_place(_row.in_place))
+    lookaside(getattr(set, _row.in_place_method))(_in_place(IN_PLACE[_row.symbol]))
