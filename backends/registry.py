@@ -65,9 +65,7 @@ def _eager(options: Mapping[str, Any]) -> Backend:
 
 
 def _tiered(options: Mapping[str, Any]) -> Backend:
-    """Run eagerly first, then by the `compiler` ("inductor" by default) once its result is shown to be right and
-    faster.
-    """
+    """Run eagerly first, then by the option `compiler` ("inductor"), once that is shown to be right and faster."""
     from backends.tiered.backend import tiered  # with threads, processes and statistics
 
     return tiered(options, look_up)

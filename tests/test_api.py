@@ -211,10 +211,18 @@ def test_repr_of_an_entry_says_what_it_is():
     captured(torch.ones(2))
     (entry,) = captured.entries
     assert repr(entry) == f"<entry {entry.number}, {entry.place}: 2 operators, 1 hits; first call>"
-    for x in (torch.ones(2, 3).t(), torch.ones(2).long(), torch.ones(2, 1, 1).int()):
+    for x in (torch.ones(2, 3).t(), torch.ones(2).long(), torch.ones(2).int()):
         captured(x)
     assert sum(repr(entry).endswith("; 2 more>") for entry in captured.entries) == 1
     assert repr(Entry((), (), None)).startswith("<entry ") and "of no capture" in repr(Entry((), (), None))
+
+
+def test_a_difference_from_several_entries_is_told_once():
+    captured = capture(example)
+    for x in (torch.ones(2), torch.ones(2).double(), torch.ones(3)):
+        captured(x)
+    newest = max(captured.entries, key=lambda entry: entry.number)
+    assert newest.why == "x: size(0) is 3, captured with 2" and repr(newest).endswith(f"; {newest.why}>")
 
 
 @pytest.mark.parametrize("passes", [3, object()])

@@ -8,7 +8,7 @@ import torch
 import tracer
 from backends.first_answer import FirstAnswer
 from backends.handover import BadOptions
-from backends.registry import UnknownBackend, list_backends, look_up, register_backend
+from backends.registry import UnknownBackend, describe, list_backends, look_up, register_backend, usual_backends
 from tracer import capture
 from tracer.commands.application import main
 
@@ -224,6 +224,13 @@ def test_command_lists_backends(capsys):
     assert main(["backends", "--json"]) == 0
     printed = capsys.readouterr().out
     assert '"name": "tiered"' in printed and '"name": "mine"' in printed and '"from": "torch"' in printed
+
+
+def test_first_line_of_what_a_backend_does_is_a_sentence():
+    """It is all that the list of backends shows."""
+    for name in usual_backends():
+        origin, text = describe(name)
+        assert origin == "torch" or (text or "").partition("\n")[0].endswith("."), name
 
 
 def test_command_tells_of_one_backend(capsys):

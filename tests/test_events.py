@@ -26,6 +26,12 @@ def test_reason_reads_as_part_of_a_sentence(reason):
         assert text and not text.endswith(".") and text[0].islower()
 
 
+def test_a_remedy_can_be_read_without_those_before_it():
+    """Explanations list each by itself, so that each has a verb of its own."""
+    first_words = {remedy.split()[0] for reason in REASONS.values() for remedy in reason.remedies}
+    assert not first_words & {"the", "a", "an", "its", "to"}, first_words
+
+
 def test_every_reason_is_given_somewhere():
     text = "\n".join(path.read_text() for path in SOURCES)
     unused = [reason_id for reason_id in REASONS if reason_id.upper().replace("-", "_") not in text]

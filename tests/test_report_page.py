@@ -257,6 +257,7 @@ def test_browser_draws_the_memory_at_operators_alone(explanation, tmp_path):
     shown = browse(explanation.to_html(), tmp_path, f"#capture-{at}/memory")
     [steps] = re.findall(r'class="area" d="([^"]*)"', shown)
     assert steps.count("H") == entry.ops < len(entry.graph.nodes) - 1
+    assert f"at operator {entry.ops}<" in shown, "the scale"
 
 
 @needs_browser

@@ -136,7 +136,7 @@ class Entry(NativeEntry):
         self.skipped = skipped
         self.transparent = transparent
         self.differences = tuple(why)
-        """How the call differed from each of the entries that existed, the nearest first."""
+        """How the call differed from the entries that existed, each difference once, that of the nearest first."""
         self.why = "; ".join(map(str, why)) or FIRST
         """Why it was captured: `first call`, or how the call differed from the entries that existed."""
         self.seconds = seconds or {}

@@ -241,7 +241,7 @@ VISIBLE_END = Reason(
 COROUTINE = Reason(
     "coroutine",
     what="a generator or a coroutine is started or resumed",
-    hint="capture the function that consumes the generator, or the ordinary functions that it calls",
+    hint="capture the function that consumes the generator, or capture the ordinary functions that it calls",
 )
 CLASS_DEFINITION = Reason(
     "class-definition",

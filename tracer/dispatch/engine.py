@@ -231,8 +231,8 @@ class Engine:
         emit(Event("recompile limit", {**details, "hint": hint, "why": [failure.words for _, failure in misses]}))
 
     def _misses(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> list[Difference]:
-        """Why each entry did not fit."""
-        return [failure.difference for _, failure in explain_misses(cache, function, values)]
+        """Why the entries did not fit, the nearest first; one reason of several entries stands once."""
+        return list(dict.fromkeys(failure.difference for _, failure in explain_misses(cache, function, values)))
 
     def _capture(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...], depth: int) -> Any:
         code = cache.code

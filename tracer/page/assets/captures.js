@@ -76,7 +76,7 @@ function rowsOf(item, depth, index, open, name) {
   button.addEventListener("click", turn);
   show();
   return make("div", {}, make("div", { class: "row group" }, make("div", indent, button, item.name),
-    make("div", { class: "faint" }, many(item.size, "operator")), make("div", {})), inner);
+    make("div", { class: "faint" }, sizeOf(item)), make("div", {})), inner);
 }
 
 // Who said what an operator returns; a click shows the rule.

@@ -4,7 +4,7 @@ const BOX = { width: 210, height: 38, across: 234, down: 66 };
 const MOST_DRAWN = 1500;
 
 function label(item) {
-  if (item.children) return [item.name, `${item.size} operators`];
+  if (item.children) return [item.name, sizeOf(item)];
   const { node } = item;
   if (node.kind === "output") return ["output", ""];
   return [node.operator || node.source || node.name, node.meta || ""];
@@ -49,6 +49,7 @@ function drawing(nodes, items, open, now, choose) {
 function movable(svg, view) {
   const show = () => svg.setAttribute("viewBox", `${view.x} ${view.y} ${view.width} ${view.height}`);
   let grip = null;
+  let moved = 0;
   svg.addEventListener("wheel", (event) => {
     event.preventDefault();
     const by = event.deltaY > 0 ? 1.15 : 1 / 1.15;
@@ -60,7 +61,7 @@ function movable(svg, view) {
     view.height *= by;
     show();
   }, { passive: false });
-  svg.addEventListener("pointerdown", (event) => { grip = [event.clientX, event.clientY]; });
+  svg.addEventListener("pointerdown", (event) => { grip = [event.clientX, event.clientY]; moved = 0; });
   svg.addEventListener("pointerup", () => { grip = null; });
   svg.addEventListener("pointerleave", () => { grip = null; });
   svg.addEventListener("pointermove", (event) => {
@@ -68,9 +69,11 @@ function movable(svg, view) {
     const scale = view.width / svg.getBoundingClientRect().width;
     view.x -= (event.clientX - grip[0]) * scale;
     view.y -= (event.clientY - grip[1]) * scale;
+    moved += Math.abs(event.clientX - grip[0]) + Math.abs(event.clientY - grip[1]);
     grip = [event.clientX, event.clientY];
     show();
   });
+  svg.addEventListener("click", (event) => { if (moved > 4) event.stopPropagation(); }, true); // a drag chooses nothing
   show();
 }
 
@@ -80,8 +83,10 @@ function memoryChart(alive, choose) {
   const most = Math.max(...alive, 1);
   const step = wide / alive.length;
   const points = alive.map((count, index) => `${index * step} ${high - (count / most) * high}H${(index + 1) * step}`);
-  return make("svg", { viewBox: `0 -4 ${wide} ${high + 8}`, class: "memory", preserveAspectRatio: "none", onclick: (event) => {
+  const chart = make("svg", { viewBox: `0 -4 ${wide} ${high + 8}`, class: "memory", preserveAspectRatio: "none", onclick: (event) => {
     const frame = event.currentTarget.getBoundingClientRect();
     choose(Math.min(alive.length - 1, Math.floor(((event.clientX - frame.left) / frame.width) * alive.length)));
   } }, make("path", { class: "area", d: `M0 ${high}L${points.join("L")}V${high}Z` }));
+  return make("div", {}, make("div", { class: "faint" }, bytes(most)), chart,
+    make("div", { class: "faint scale" }, make("span", {}, "0 B, at the first operator"), make("span", {}, `at operator ${alive.length}`)));
 }

@@ -74,6 +74,11 @@ function shortTime(seconds) {
   return nanoseconds < 1000 ? `${nanoseconds.toFixed(0)} ns` : `${(nanoseconds / 1000).toFixed(1)} µs`;
 }
 
+// How large a group is, and of how many equal ones it consists.
+function sizeOf({ alike, size }) {
+  return `${alike ? `${alike} alike, ` : ""}${many(size, "operator")}`;
+}
+
 // "1 graph", "2 graphs".
 function many(count, noun) {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;

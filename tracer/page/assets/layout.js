@@ -54,8 +54,8 @@ function repeated(children, path) {
     const run = children.slice(first, last);
     if (run.length < ALIKE) result.push(...run);
     else {
-      const name = `${run[0].name} … ${run[run.length - 1].name}, ${run.length} alike`;
-      result.push(group(name, `${path}/alike@${firstName(run[0])}`, run));
+      const name = `${run[0].name} … ${run[run.length - 1].name}`;
+      result.push({ ...group(name, `${path}/alike@${firstName(run[0])}`, run), alike: run.length });
     }
     first = last;
   }

@@ -1,4 +1,4 @@
-// Chooses what the address names, searches, and remembers the colours.
+// Shows what the address names, searches, and changes between dark and light.
 "use strict";
 const MOST_FOUND = 50;
 
