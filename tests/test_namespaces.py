@@ -281,10 +281,37 @@ def test_dictionary_with_attributes_that_an_instance_keeps_its_own_in():
         assert captured(torch.ones(2), *holder_and_table())[1:] == (1, "attribute", 5)
 
 
+def test_size_of_a_dictionary_that_is_an_argument_of_its_own():
+    def program(x, holder, table):
+        before = len(table)
+        holder.new = 1
+        return x + len(table), before
+
+    one = Holder()
+    one.old = 1
+    captured = capture(program)
+    result, before = captured(torch.zeros(2), one, vars(one))
+    assert result.tolist() == [2, 2] and before == 1
+
+
 def deletes_after_a_write(box, x):
     box.__dict__["new"] = x
     del box.old
     return hasattr(box, "old"), dict(vars(box)), len(vars(box))
+
+
+def counts_after_writes(box, x):
+    box.new = x
+    before = len(vars(box))
+    del box.old
+    return before, len(vars(box)), bool(box.__dict__)
+
+
+def counts_after_a_deletion(box, x):
+    attributes = vars(box)
+    iterator = iter(attributes)
+    del box.old
+    return len(attributes), type(iterator).__name__
 
 
 def deletes_after_a_look(box, x):
@@ -318,7 +345,10 @@ def deletes_through_both(box, x):
 @pytest.mark.parametrize("make", [Holder, types.SimpleNamespace])
 @pytest.mark.parametrize(
     "program",
-    [deletes_after_a_write, deletes_after_a_look, deletes_what_it_wrote, deletes_and_sets_again, deletes_through_both],
+    [
+        *(counts_after_writes, counts_after_a_deletion, deletes_after_a_write, deletes_after_a_look),
+        *(deletes_what_it_wrote, deletes_and_sets_again, deletes_through_both),
+    ],
     ids=lambda program: program.__name__,
 )
 def test_what_is_deleted_is_in_no_look_at_the_dictionary(program, make):

@@ -27,6 +27,10 @@ class AttributeDict(DictValue):
     def one_place(self, context: Context, writes: bool = False) -> None:
         self.owner.one_place(context, writes)
 
+    def has_kept_its_size(self, context: Context) -> bool:
+        """No attribute of the owner was set or deleted."""
+        return super().has_kept_its_size(context) and not (self.owner.written or self.owner.rewritten)
+
     def lookup(self, context: Context, key: Item) -> Item:
         return self.owner.instance_attribute(context, key)
 

@@ -141,6 +141,12 @@ class DictValue(ObjectValue):
             self.complete = True
         return self.items
 
+    def has_kept_its_size(self, context: Context) -> bool:
+        """Whether nothing in the trace has changed it, so that it has as many keys as the real one."""
+        if self.places != context.effects.places:
+            self.look_again(context)
+        return not self.changed
+
     @property
     def size(self) -> int:
         """How many keys there are now, of a dict from outside unguarded."""

@@ -68,6 +68,10 @@ class SetValue(ObjectValue):
             self.complete = True
         return self.items
 
+    def has_kept_its_size(self, context: Context) -> bool:
+        """Whether nothing in the trace has changed it, so that it has as many members as the real one."""
+        return not self.changed
+
     @property
     def size(self) -> int:
         """How many members there are now, of a set from outside unguarded."""

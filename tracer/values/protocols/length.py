@@ -54,7 +54,7 @@ def builtin_length(context: Context, item: Item) -> Item:
     if isinstance(item, DictView):
         item = item.dictionary
     if isinstance(item, (DictValue, SetValue)):
-        if not item.complete and item.source is not None and not item.changed:
+        if not item.complete and item.source is not None and item.has_kept_its_size(context):
             kind: Any = next(kind for kind in (dict, set, frozenset) if issubclass(item.cls, kind))
             size = kind.__len__(item.object)
             context.guard(item.source, "length", size)
