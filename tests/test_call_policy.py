@@ -177,6 +177,7 @@ TRACED = {
     "method_of_a_constant": (lambda x: x * len(getattr(", ", "join")(["a", "b"])), ()),
     "function_of_the_trace": (defines, ()),
     "cached_function_of_the_trace": (lambda x: functools.cache(lambda n: x * n)(2), ()),
+    "compiled_function_of_the_trace": (lambda x: torch.compile(lambda n: n * 2, backend="eager")(x), ()),
     "nested_function": (lambda x, function: function(x), (make(2),)),
     "nested_function_with_row": (lambda x, function: function(x), (make_disabled(2),)),
 }

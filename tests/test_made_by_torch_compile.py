@@ -77,3 +77,45 @@ def test_a_disabled_function_still_breaks():
         return x + 1
 
     check(lambda x: hidden(x) * 2, torch.ones(3), breaks=["disabled"])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_torch_compile_called_inside_is_part_of_the_graph(backend: str):
+    def program(x: Any, factor: int) -> Any:
+        def scaled(y: Any) -> Any:
+            return y.sin() * factor
+
+        @torch.compile(backend="eager", fullgraph=True)
+        def shifted(y: Any) -> Any:
+            return scaled(y) + 1
+
+        again = torch.compile(compiled, dynamic=False, backend="eager")
+        return torch.compile(scaled, backend="aot_eager")(x) + shifted(x) + again(x)
+
+    check(program, torch.randn(3, requires_grad=True), 2, graphs=1, breaks=[], backend=BACKENDS[backend])
+
+
+def test_a_function_compiled_inside_leaves_as_torch_makes_it():
+    def program(x: Any) -> Any:
+        def inner(y: Any) -> Any:
+            return y + x
+
+        made = torch.compile(inner, backend="eager")
+        made.note = 3
+        return made(x) * 2, made
+
+    x = torch.randn(3)
+    captured = capture(program, backend="eager", fullgraph=True)
+    for _ in range(2):
+        result, made = captured(x)
+        assert torch.equal(result, x * 4) and torch.equal(made(x), x * 2)
+        assert made.note == 3 and made.__name__ == "inner" and made._torchdynamo_orig_callable is not made
+
+
+def test_torch_compile_called_inside_with_other_arguments_breaks():
+    def refused(program: Any) -> None:
+        check(program, torch.ones(2), breaks=["function-transform"], recaptures=None)
+
+    refused(lambda x: torch.compile(torch.nn.ReLU(), backend="eager")(x))
+    refused(lambda x: torch.compile(lambda y: y, mode="default", options={})(x))
+    refused(lambda x: torch.compile(lambda y: y + 1, backend="unheard of")(x))

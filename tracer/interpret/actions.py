@@ -38,6 +38,7 @@ from tracer.values.base import (
     realise,
 )
 from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name
+from tracer.values.compiled_functions import CompiledFunction
 from tracer.values.dict_views import ORDERED_VIEW_TYPES, VIEW_TYPES, DictView
 from tracer.values.dicts import DictValue
 from tracer.values.exceptions import ExceptionValue
@@ -95,6 +96,11 @@ def call_partial(trace: Trace, function: PartialValue, args: Args, kwargs: Kwarg
     """The function of a functools.partial, with the arguments that it holds."""
     keywords = {**function.named(trace), **kwargs}
     return trace.machine.call(trace, function.function, [*function.arguments, *args], keywords)
+
+
+def call_compiled_here(trace: Trace, function: CompiledFunction, args: Args, kwargs: Kwargs) -> Item:
+    """The function that the program has given to torch.compile."""
+    return trace.machine.call(trace, function.function, args, kwargs)
 
 
 def call_pinned(trace: Trace, function: NestedFunction, args: Args, kwargs: Kwargs) -> Item:

@@ -41,6 +41,7 @@ from tracer.mark_tables import (
 from tracer.values.base import NUMPY_FUNCTIONS, Lazy, Value
 from tracer.values.cached_functions import CachedFunction
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
+from tracer.values.compiled_functions import CompiledFunction
 from tracer.values.functions import FunctionValue, NestedFunction
 from tracer.values.getters import GETTERS, ComparisonKey, GetterValue
 from tracer.values.item import Item
@@ -130,6 +131,12 @@ def getter(function: Any) -> Action | None:
 def cached_function_of_the_trace(function: CachedFunction) -> Action | None:
     """Functions behind functools.lru_cache that the traced program has made: answered from their cache, or called."""
     return call_cached_here
+
+
+@takes(CompiledFunction)
+def compiled_function_of_the_trace(function: CompiledFunction) -> Action | None:
+    """Functions that the traced program has given to torch.compile: they are called as they are."""
+    return actions.call_compiled_here
 
 
 @takes(Value)
@@ -347,6 +354,7 @@ DECIDERS: Final[tuple[Decider, ...]] = (
     comparison_key,
     getter,
     cached_function_of_the_trace,
+    compiled_function_of_the_trace,
     callable_object,
     not_callable,
     disallowed_callable,

@@ -14,7 +14,6 @@ from tracer.interpret.policy import (
 from tracer.interpret.tensor_ops import ASSERTION, tensor_op
 from tracer.interpret.trace import Trace
 from tracer.reasons import (
-    FUNCTION_TRANSFORM,
     RANDOM_STATE,
 )
 from tracer.values.item import Item
@@ -36,7 +35,6 @@ pure(
 )
 
 refuse(RANDOM_STATE, torch.manual_seed, torch.seed, torch.get_rng_state, torch.set_rng_state, torch.initial_seed)
-refuse(FUNCTION_TRANSFORM, torch.compile)
 interpret(
     torch.distributed.is_available,
     torch.jit._unwrap_optional,  # pyright: ignore[reportPrivateImportUsage]
