@@ -85,12 +85,13 @@ def test_torch_compile_called_inside_is_part_of_the_graph(backend: str):
         def scaled(y: Any) -> Any:
             return y.sin() * factor
 
-        @torch.compile(backend="eager", fullgraph=True)
         def shifted(y: Any) -> Any:
             return scaled(y) + 1
 
-        again = torch.compile(compiled, dynamic=False, backend="eager")
-        return torch.compile(scaled, backend="aot_eager")(x) + shifted(x) + again(x)
+        decorated: Any = torch.compile(backend="eager", fullgraph=True)(shifted)
+        again: Any = torch.compile(compiled, dynamic=False, backend="eager")
+        other: Any = torch.compile(scaled, backend="aot_eager")
+        return other(x) + decorated(x) + again(x)
 
     check(program, torch.randn(3, requires_grad=True), 2, graphs=1, breaks=[], backend=BACKENDS[backend])
 
@@ -100,7 +101,7 @@ def test_a_function_compiled_inside_leaves_as_torch_makes_it():
         def inner(y: Any) -> Any:
             return y + x
 
-        made = torch.compile(inner, backend="eager")
+        made: Any = torch.compile(inner, backend="eager")
         made.note = 3
         return made(x) * 2, made
 
