@@ -37,7 +37,7 @@ from tracer.values.base import (
     known_lazies,
     realise,
 )
-from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name, special
 from tracer.values.compiled_functions import CompiledFunction
 from tracer.values.dict_views import ORDERED_VIEW_TYPES, VIEW_TYPES, DictView
 from tracer.values.dicts import DictValue
@@ -167,7 +167,7 @@ def make_comparison_key(trace: Trace, key: ComparisonKey, args: Args, kwargs: Kw
 
 def call_special_method(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
     """`__call__` of the class of a real object."""
-    method = class_attribute(trace, type(function), "__call__")
+    method = special(trace, function, "__call__")
     return call_stored(trace, method, function, "__call__", args, kwargs)
 
 

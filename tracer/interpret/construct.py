@@ -19,7 +19,7 @@ from tracer.interpret.policy import ROWS, Interpreted, Lookaside, Polyfill, Pure
 from tracer.interpret.trace import Trace
 from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, TENSOR_SUBCLASS, UNSUPPORTED_CALL, Reason
 from tracer.values.base import class_of, realise, type_of
-from tracer.values.class_attributes import HEAP_TYPE, METHOD_DESCRIPTORS, class_attribute, derives, is_callable
+from tracer.values.class_attributes import HEAP_TYPE, METHOD_DESCRIPTORS, class_attribute, derives, is_callable, special
 from tracer.values.concrete import concrete
 from tracer.values.dict_views import DictView
 from tracer.values.dicts import DictValue
@@ -56,7 +56,7 @@ Kwargs = Mapping[str, Item]
 
 def construct(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     """`cls(*args, **kwargs)`."""
-    meta_call = class_attribute(trace, type(cls), "__call__")
+    meta_call = special(trace, cls, "__call__")
     if meta_call is type.__call__ or issubclass(cls, enum.Enum):
         return type_call(trace, cls, args, kwargs)
     return trace.machine.call(trace, bind(trace, meta_call, cls, type(cls), "__call__"), args, kwargs)

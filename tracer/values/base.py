@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from tracer.guards.source import Source
+from tracer.guards.source import Source, constant
 from tracer.reasons import UNSUPPORTED_OPERATION
 from tracer.values.context import Context
 from tracer.values.item import Item
@@ -190,10 +190,18 @@ def require_identity(context: Context, cls: type) -> None:
         context.stop(UNSUPPORTED_OPERATION, f"{meta.__name__} says how its classes are hashed")
 
 
+def kind_of(context: Context, item: Item) -> type:
+    """The class of an item, guarded where the item is a class or module known by identity, which can get another."""
+    kind = class_of(item)
+    if isinstance(item, type | types.ModuleType) and kind is not type and item not in context.born:
+        context.guard(constant(item), "type", kind)
+    return kind
+
+
 def type_of(context: Context, item: Item) -> type:
     """The Python type a program would see; of a lazy constant only the type is guarded."""
     if not isinstance(item, Value):
-        return SYMBOLS.get(type(item)) or type(item)
+        return kind_of(context, item)
     if type(item) is Lazy and item.known is MISSING and item.source is not None:
         require_identity(context, item.cls)
         context.guard(item.source, "type", item.cls)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tracer.effects.log import DELETED
 from tracer.guards.source import constant
-from tracer.values.base import MISSING, Value, class_of
+from tracer.values.base import MISSING, Value, class_of, kind_of
 from tracer.values.context import Context
 from tracer.values.item import Item
 
@@ -71,7 +71,7 @@ def own_class_attribute(context: Context, cls: type, name: str) -> Item:
 
 def special(context: Context, item: Item, name: str) -> Item:
     """The special method `name` of the item's class, unbound; MISSING when it has none."""
-    return class_attribute(context, class_of(item), name)
+    return class_attribute(context, kind_of(context, item), name)
 
 
 def class_name(item: Item) -> str:

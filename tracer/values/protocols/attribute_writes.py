@@ -99,7 +99,7 @@ def _set_by_descriptor(context: Context, target: Item, cls: type, name: str, ite
 def _set_slot(context: Context, target: ObjectValue, name: str, item: Item, stored: Any) -> None:
     if isinstance(target, TensorValue):
         target.set(context, name, item)
-    elif isinstance(target, ExceptionValue) and is_builtin(stored):
+    elif isinstance(target, ExceptionValue) and issubclass(stored.__objclass__, BaseException) and is_builtin(stored):
         write_field(context, target, name, item)
     elif type(stored) is types.MemberDescriptorType and not is_builtin(stored):
         if item is MISSING and slot_attribute(context, target, name, stored) is MISSING:

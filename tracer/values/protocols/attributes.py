@@ -22,6 +22,7 @@ from tracer.values.class_attributes import (
     class_name,
     own_class_attribute,
     sets_in_its_own_way,
+    special,
 )
 from tracer.values.context import Context
 from tracer.values.dicts import DictValue
@@ -36,7 +37,7 @@ from tracer.values.objects import ObjectValue
 from tracer.values.protocols.descriptors import PLAIN_METHODS, bind, is_data_descriptor
 from tracer.values.protocols.kept_elsewhere import ELSEWHERE, get_kept_elsewhere
 from tracer.values.protocols.raw_attributes import raw_attribute
-from tracer.values.protocols.special_methods import call_stored, is_native
+from tracer.values.protocols.special_methods import call_stored, is_native, is_of_program
 from tracer.values.raising import Raised, throw
 from tracer.values.super_objects import SuperValue
 from tracer.values.tensors import TensorValue
@@ -49,6 +50,8 @@ def get_attribute(context: Context, item: Item, name: str) -> Item:
     """`item.name`. Raises AttributeError in the traced program when there is none."""
     try:
         if not isinstance(item, Value):
+            if is_of_program(context, item, "__getattribute__"):
+                return _hooked_attribute(context, special(context, item, "__getattribute__"), item, name)
             return raw_attribute(context, item, name)
         if type(item) is Lazy:
             return get_attribute(context, item.realise(context), name)
@@ -113,17 +116,16 @@ def _host_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     return from_host(context, attribute)
 
 
-def _hooked_attribute(context: Context, hook: Item, value: ObjectValue, name: str) -> Item:
+def _hooked_attribute(context: Context, hook: Item, item: Item, name: str) -> Item:
     """By the class's `__getattribute__`, which is `hook`, then its `__getattr__`."""
     try:
-        return call_stored(context, hook, value, "__getattribute__", (name,))
+        return call_stored(context, hook, item, "__getattribute__", (name,))
     except Raised as raised:
-        if (
-            not issubclass(raised.value.cls, AttributeError)
-            or class_attribute(context, value.cls, "__getattr__") is MISSING
-        ):
+        if not issubclass(raised.value.cls, AttributeError) or special(context, item, "__getattr__") is MISSING:
             raise
-    return _missing_attribute(context, value, name)
+    if isinstance(item, ObjectValue):
+        return _missing_attribute(context, item, name)
+    return call_stored(context, special(context, item, "__getattr__"), item, "__getattr__", (name,))
 
 
 def _missing_attribute(context: Context, value: ObjectValue, name: str) -> Item:

@@ -15,7 +15,7 @@ import torch
 from tracer.effects.log import DELETED
 from tracer.guards.source import Source, constant
 from tracer.reasons import UNSUPPORTED_ATTRIBUTE
-from tracer.values.base import MISSING, SYMBOLS, Value, class_of
+from tracer.values.base import MISSING, SYMBOLS, Value, class_of, kind_of
 from tracer.values.class_attributes import (
     LAZY_FIELDS,
     METHOD_DESCRIPTORS,
@@ -57,7 +57,7 @@ def raw_attribute(context: Context, obj: Any, name: str) -> Item:
         return _class_object_attribute(context, obj, name)
     if context.effects.stored and isinstance(obj, (types.ModuleType, types.FunctionType)):
         only_as_a_namespace(context, obj)
-    if isinstance(obj, types.ModuleType) and type(obj) is not types.ModuleType:
+    if isinstance(obj, types.ModuleType) and kind_of(context, obj) is not types.ModuleType:
         return _odd_module_attribute(context, obj, name)
     if isinstance(obj, (types.ModuleType, types.FunctionType)):
         return _read(context, obj, name, constant(obj))
@@ -153,7 +153,7 @@ def _born_class_attribute(context: Context, cls: type, name: str) -> Item:
 
 
 def _class_object_attribute(context: Context, cls: type, name: str) -> Item:
-    meta = type(cls)
+    meta = kind_of(context, cls)
     meta_stored = class_attribute(context, meta, name)
     if (
         meta_stored is not MISSING

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import FunctionType
 
-from tracer.values.base import LITERALS, MISSING, class_of
-from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute
+from tracer.values.base import LITERALS, MISSING, class_of, kind_of
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, special
 from tracer.values.context import Context
 from tracer.values.identities import IDENTITY_TYPES
 from tracer.values.item import Item
@@ -21,7 +21,7 @@ NO_KEYWORDS: Mapping[str, Item] = {}
 
 def call_special(context: Context, item: Item, name: str, *args: Item) -> Item:
     """`type(item).name(item, *args)` with the method bound as CPython binds it; MISSING when the class has none."""
-    stored = class_attribute(context, class_of(item), name)
+    stored = special(context, item, name)
     return MISSING if stored is MISSING else call_stored(context, stored, item, name, args)
 
 
@@ -54,6 +54,6 @@ def is_of_program(context: Context, item: Item, name: str) -> bool:
     """Whether the class of `item` has a special method that is neither C's own nor, say, a special form's of typing."""
     if type(item) in LITERALS or type(item) in IDENTITY_TYPES:
         return False
-    cls = class_of(item)
+    cls = kind_of(context, item)
     stored = class_attribute(context, cls, name)
     return stored is not MISSING and not is_native(stored, cls, name)
