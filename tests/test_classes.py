@@ -544,3 +544,22 @@ def test_a_metaclass_of_c_sets_attributes_of_a_class_from_outside():
         result, size = captured(torch.ones(2), type("Single", (ctypes.Structure,), {}))
         assert result.tolist() == [6.0, 6.0]
         assert size == ctypes.sizeof(ctypes.c_int)
+
+
+@pytest.mark.parametrize("name", ["__set__", "__delete__"])
+def test_class_attribute_that_becomes_a_data_descriptor(name):
+    class Field:
+        def __get__(self, instance, owner=None):
+            return 5
+
+    class Holder:
+        field = Field()
+
+    captured = capture(lambda x, holder: x + holder.field, backend="eager")
+    holder, x = Holder(), torch.zeros(1)
+    vars(holder)["field"] = 9
+    assert captured(x, holder).item() == 9
+    setattr(Field, name, lambda *args: None)
+    assert captured(x, holder).item() == 5
+    delattr(Field, name)
+    assert captured(x, holder).item() == 9

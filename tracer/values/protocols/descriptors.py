@@ -57,7 +57,8 @@ def is_data_descriptor(context: Context, stored: Item) -> bool:
     kind = type(stored)
     if kind in SLOT_DESCRIPTORS or kind is property or issubclass(kind := class_of(stored), property):
         return True
-    return (hasattr(kind, "__set__") or hasattr(kind, "__delete__")) and hasattr(kind, "__get__")
+    writes = any(class_attribute(context, kind, name) is not MISSING for name in ("__set__", "__delete__"))
+    return writes and class_attribute(context, kind, "__get__") is not MISSING
 
 
 def bind(context: Context, stored: Any, value: Item, cls: type, name: str, holder: type | None = None) -> Item:
