@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections import OrderedDict, defaultdict
 from typing import Any, Final
 
 from tracer.interpret.call import call
@@ -23,6 +24,7 @@ from tracer.values.base import realise
 from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_of
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
+from tracer.values.mapping_proxies import MappingProxy
 from tracer.values.methods import BoundMethod
 from tracer.values.protocols.attribute_names import attribute_name
 from tracer.values.protocols.attribute_writes import generic_set_attribute
@@ -121,17 +123,25 @@ for _kind in (
 lookaside(types.GeneratorType.__iter__)(lambda trace, iterator: iterator)
 
 
+@lookaside(types.MappingProxyType)
+def _proxy(trace: Trace, mapping: Item) -> Item:
+    if not isinstance(mapping, DictValue) or mapping.cls not in (dict, OrderedDict, defaultdict):
+        trace.stop(UNSUPPORTED_CALL, f"a mapping proxy of {describe(mapping)}")
+    return MappingProxy(mapping)
+
+
 def _of_proxy(name: str) -> Any:
-    """A method of a mapping proxy that a pure function returned. The proxy of a class dictionary breaks the graph."""
+    """A method of a proxy that the program made, or a pure function. That of a class dictionary breaks the graph."""
 
     def run(trace: Trace, mapping: Item, *args: Item) -> Item:
         if not isinstance(mapping, DictValue):
             trace.stop(UNSUPPORTED_CALL, f"mappingproxy.{name}")
-        shown = DictValue(dict, mapping.all(trace))
-        return call(trace, getattr(dict, name), [shown, *args])
+        if not isinstance(mapping, MappingProxy):
+            return call(trace, getattr(dict, name), [DictValue(dict, mapping.all(trace)), *args])
+        return call(trace, get_attribute(trace, mapping.mapping, name), args)
 
     return run
 
 
-for _name in ("get", "keys", "values", "items", "__getitem__", "__contains__", "__len__", "__iter__"):
+for _name in ("get", "keys", "values", "items", "copy", "__getitem__", "__contains__", "__len__", "__iter__"):
     lookaside(getattr(types.MappingProxyType, _name))(_of_proxy(_name))
