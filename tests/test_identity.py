@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.check import BACKENDS, check
-from tracer import capture, graph_break
+from tracer import capture, graph_break, reset
 
 
 def called_with_two_then_one(program):
@@ -378,3 +378,30 @@ def test_equal_numbers_that_vary_are_one_object_or_two(program, backend, dynamic
         for pair in ((number, other), (number, number), (number, _number("9"))):
             x = torch.ones(int(number))
             assert captured(x, *pair)[1:] == program(x, *pair)[1:], (digits, pair)
+
+
+def sizes(x):
+    size, length = x.shape, len(x)
+    return [
+        x.shape[0] is x.shape[0],
+        size[0] is size[0],
+        size[0] is x.shape[0],
+        x.size(0) is x.size(0),
+        x.size()[0] is x.size(-1),
+        len(x) is len(x),
+        length is length,
+        x.numel() is x.numel(),
+        x.stride(0) is x.stride(0),
+        x.view(length, 1).shape[0] is size[0],
+        x + 1,
+    ]
+
+
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+def test_what_torch_says_of_a_tensor_is_another_number_each_time(backend):
+    reset()
+    captured = capture(sizes, fullgraph=True, backend=backend)
+    for length in (300, 300, 400, 500, 200, 600):
+        for step in (1, 300):
+            x = torch.ones(length * step)[::step]
+            assert sizes(x)[:-1] == captured(x)[:-1]

@@ -64,7 +64,7 @@ from tracer.values.lists import ListValue
 from tracer.values.number_symbols import ANY_NUMBER, BoolSymbol, FloatSymbol, NumberSymbol
 from tracer.values.numpy_numbers import NumpyNumber
 from tracer.values.objects import Overridden
-from tracer.values.shapes import NotExpressible, as_python, decided, hint_of
+from tracer.values.shapes import NotExpressible, anew, as_python, decided, hint_of
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
 from tracer.values.wrapper_tensors import WrapperTensor
@@ -471,7 +471,7 @@ def unfold(trace: Trace, result: Any, node: torch.fx.Node | None, tensors: list[
         if kind is list:
             return ListValue(list, items)
         return make_tuple(items) if kind is tuple else TupleValue(kind, items)
-    return result if kind in SYMBOLS else as_python(result)
+    return anew(result if kind in SYMBOLS else as_python(result))
 
 
 def _parts(

@@ -322,6 +322,16 @@ def as_python(item: Any) -> Any:
     return item if number is None else number(item)
 
 
+def anew(fact: Any) -> Any:
+    """What torch says of a tensor: its numbers are other objects each time that it is asked, but for small ones."""
+    kind = type(fact)
+    if kind is int:
+        return fact + 0
+    if kind is torch.SymInt:
+        return torch.SymInt(fact.node)
+    return kind([anew(part) for part in fact]) if kind is torch.Size or kind is tuple else fact
+
+
 def decided(condition: Any) -> bool:
     """Whether a condition on symbols holds now, which is guarded; breaks if that hangs on the data of a tensor."""
     return _guarded(bool, condition, DATA_DEPENDENT_JUMP)

@@ -26,6 +26,7 @@ from tracer.values.kinds import Kind, Wraps, no_constant, register, remember
 from tracer.values.methods import BoundMethod
 from tracer.values.objects import ObjectValue, object_parts
 from tracer.values.rebuilding import Emitter, Fragment, fragment
+from tracer.values.shapes import anew
 from tracer.values.tuples import TupleValue
 
 FACTS: dict[str, Callable[[TensorMeta], Any]] = {
@@ -138,7 +139,7 @@ class TensorValue(ObjectValue):
             self.touch(context)
             if name == "is_leaf":
                 self.guard_leaf(context)
-            return fact(self.meta)
+            return anew(fact(self.meta))
         if name in VIEWS:
             return context.machine.tensor_op(context, getattr, (self, name))
         if name == "__class__":

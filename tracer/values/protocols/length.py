@@ -20,6 +20,7 @@ from tracer.values.protocols.special_methods import call_special, is_of_program
 from tracer.values.raising import Raised, throw
 from tracer.values.sequences import SequenceValue
 from tracer.values.sets import SetValue
+from tracer.values.shapes import anew
 from tracer.values.tensors import TensorValue
 
 
@@ -64,7 +65,7 @@ def builtin_length(context: Context, item: Item) -> Item:
         if not item.meta.shape:
             throw(context, TypeError, "len() of a 0-d tensor")
         item.touch(context)
-        return item.meta.shape[0]
+        return anew(item.meta.shape[0])
     if special(context, item, "__len__") is not MISSING:
         context.stop(UNSUPPORTED_OPERATION, f"len() of a {class_name(item)}")
     throw(context, TypeError, f"object of type '{class_name(item)}' has no len()")
