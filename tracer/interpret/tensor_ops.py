@@ -506,6 +506,8 @@ def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, Tenso
             trace.stop(TENSOR_SUBCLASS, "a write to a tensor that another holds")
         if meta is not value.meta and value.base.owner is not None and value.base.source is not None:
             trace.stop(TENSOR_SUBCLASS, "a write that changes more than the data of a tensor from outside")
+        if meta is not value.meta:
+            refuse_with_new_gradients(trace, value.meta, meta)
         before, value.meta = value.meta, meta
         if isinstance(trace.graph, SubGraphBuilder) and not trace.graph.is_own(value.base.node):
             trace.stop(HIGHER_ORDER, "a tensor from outside of it is written to")
@@ -522,6 +524,17 @@ def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, Tenso
         if meta.requires_grad and not before.requires_grad:
             trace.leaves.append(value)
             spread_gradient(trace, value)
+
+
+def refuse_with_new_gradients(trace: Trace, before: TensorMeta, after: TensorMeta) -> None:
+    """Break where a tensor changes its shape or dtype behind an assignment of `grad`.
+
+    Those are made behind the graph, where torch compares a gradient with what its tensor is then.
+    """
+    if (before.shape, before.dtype) == (after.shape, after.dtype):
+        return
+    if any(isinstance(value, TensorValue) and "grad" in value.written for value in trace.effects.changed.values()):
+        trace.stop(GRADIENT_STATE, "a tensor changes its shape after a gradient was assigned")
 
 
 def _is_one_of_several(view: TensorValue) -> bool:

@@ -169,7 +169,10 @@ class TensorValue(ObjectValue):
     def set(self, context: Context, name: str, item: Item) -> None:
         """`tensor.name = item` where torch.Tensor has a descriptor of that name; MISSING as item deletes."""
         if name == "grad" and self.source is not None:
-            self.write(context, name, None if item is MISSING else item)
+            gradient = None if item is MISSING else realise(context, item)
+            if gradient is not None and not self._takes_gradient(context, gradient):
+                context.stop(GRADIENT_STATE, "a gradient that torch may refuse is assigned")
+            self.write(context, name, gradient)
             return
         if name == "requires_grad" and item is not MISSING:
             self.guard_leaf(context)
@@ -183,6 +186,15 @@ class TensorValue(ObjectValue):
             return
         reason = GRADIENT_STATE if "grad" in name else TENSOR_ATTRIBUTE
         context.stop(reason, f"Tensor.{name} is set")
+
+    def _takes_gradient(self, context: Context, gradient: Item) -> bool:
+        """Whether torch lets an item be the gradient of this tensor: another tensor, of its shape, dtype and device."""
+        if not isinstance(gradient, TensorValue) or gradient is self:
+            return False
+        self.touch(context)
+        gradient.touch(context)
+        own, other = self.meta, gradient.meta
+        return (own.shape, own.dtype, own.device) == (other.shape, other.dtype, other.device)
 
     def _has_memory_of(self, context: Context, item: Item) -> bool:
         """Whether the tensor is all that `item` is but for gradients: `x.data -= y` gives it what it has already."""

@@ -13,7 +13,7 @@ import torch
 from passes.targets.memory_moves import move_data, move_memory
 from tracer.interpret.policy import lookaside
 from tracer.interpret.size_nodes import assert_assumptions
-from tracer.interpret.tensor_ops import node_of, note_write
+from tracer.interpret.tensor_ops import node_of, note_write, refuse_with_new_gradients
 from tracer.interpret.trace import Trace
 from tracer.reasons import TENSOR_STORAGE
 from tracer.values.base import realise
@@ -43,6 +43,7 @@ def _move(trace: Trace, tensor: Item, other: Item, what: str, function: Any) -> 
     nodes = node_of(trace, tensor), node_of(trace, other)
     if not _can_move(trace, tensor, other):
         trace.stop(TENSOR_STORAGE, what)
+    refuse_with_new_gradients(trace, tensor.meta, other.meta)
     if trace.lasting is None and tensor.source is not None:
         assert_assumptions(trace)
     note_write(trace, tensor.base, redefines=True, differentiated=False)
