@@ -4,6 +4,7 @@ import hashlib
 import json
 import marshal
 import os
+import shutil
 import sys
 
 import pytest
@@ -13,6 +14,8 @@ import tracer
 from tests.check import check  # noqa: F401 - registers what every test of captures needs
 from tests.stored import files, forget, kinds
 from tracer.commands.application import main
+from tracer.interpret.evaluator import EVALUATOR
+from tracer.interpret.rulebook import SHIPPED_BOOK
 from tracer.store import folder
 from tracer.store.content import code_hash
 from tracer.store.errors import Unstorable
@@ -385,3 +388,43 @@ def test_code_with_constants_that_no_compiler_writes_has_no_hash(constant):
     nested = code.replace(co_consts=(*code.co_consts, code.replace(co_consts=(constant,))))
     with pytest.raises(Unstorable):
         code_hash(nested)
+
+
+# Rules ------------------------------------------------------------------------------------------------
+
+
+def test_another_book_or_a_changed_one_is_a_miss(tmp_path, monkeypatch):
+    book = tmp_path / "book"
+    files = SHIPPED_BOOK / "book.json", *SHIPPED_BOOK.glob("function/torch.Tensor.*a*.json")
+    for file in files:
+        copy = book / file.relative_to(SHIPPED_BOOK)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    program, x = (lambda x: x.relu() + 1), torch.randn(3)
+    monkeypatch.setattr(EVALUATOR, "book", EVALUATOR.book)
+
+    def run(folder):
+        forget()
+        tracer.use_rulebook(folder)
+        tracer.capture(program, cache=tmp_path / "cache")(x)
+        return kinds()
+
+    assert run(book) == ["capture", "stored"]
+    assert run(book) == ["loaded"]
+    assert run("shipped") == ["capture", "stored"]
+    assert run(None) == ["capture", "stored"]
+    rules = next(book.glob("function/*.json"))
+    rules.write_text(rules.read_text() + "\n")
+    assert run(book) == ["capture", "stored"]
+    assert [run(each) for each in (book, "shipped", None)] == [["loaded"]] * 3
+    shutil.rmtree(book / "function")
+    assert run(book) == ["capture", "stored"]
+
+
+def test_a_function_that_was_asked_for_before_asks_for_the_captures_of_another_book(tmp_path, monkeypatch):
+    monkeypatch.setattr(EVALUATOR, "book", EVALUATOR.book)
+    program = tracer.capture(lambda x: x.relu() + 1, cache=tmp_path)
+    program(torch.randn(3))
+    tracer.use_rulebook(None)
+    program(torch.randn(3, 3))
+    assert len({path.parent for path in tmp_path.rglob("*.capture")}) == 2

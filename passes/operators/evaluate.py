@@ -167,6 +167,8 @@ class Evaluator:
         self._knowable: dict[Target, bool] = {}
         self._trials = Trials()
         self.book_refusal = ""
+        self.book_was_replaced = False
+        """Whether `book` is another than that which the evaluator was made with, or opens."""
 
     @property
     def book(self) -> Book | None:
@@ -184,6 +186,7 @@ class Evaluator:
         """Ask another rulebook from now on; what was found with the one before is forgotten."""
         self._book, self._open_book = book, None
         self.book_refusal = ""
+        self.book_was_replaced = True
         self.forget()
 
     def evaluate(self, target: Target, args: Arguments, kwargs: Keywords = (), modes: Modes = Modes()) -> Outcome:  # noqa: B008

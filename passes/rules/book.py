@@ -15,12 +15,14 @@ import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
 from passes.errors import RuleError
+from passes.file_facts import files_hash
 from passes.meta import CPU, DTYPE_BY_NAME, TensorMeta
 from passes.operators.catalogue import LIBRARY_TARGETS
 from passes.operators.evaluate import CONTAINERS, any_inference
@@ -107,6 +109,11 @@ class Rulebook:
     def device(self) -> str:
         """The type of device whose operators were studied."""
         return str(self.title.get("device", CPU.type))
+
+    @cached_property
+    def files_hash(self) -> str:
+        """A hash of the names, sizes and times of the files of rules, as they are when it is first asked for."""
+        return files_hash(self.folder, ("",), (".json",))
 
     def rules(self, op: str, level: str) -> list[Rule]:
         """The rules of one operator, empty where there are none."""

@@ -17,6 +17,7 @@ from backends.handover import NeedsStaticSizes
 from tracer.dispatch.capturing import shallow_recursion
 from tracer.entry import Entry
 from tracer.events import Event, emit
+from tracer.interpret.evaluator import rules_in_use
 from tracer.store import folder
 from tracer.store.content import key_of
 from tracer.store.entries import EngineParts, LoadedEntry, write_entry
@@ -54,20 +55,23 @@ class StoredCaptures:
         """Where captures are written to, if they are."""
         self.sources = [] if self.folder is None else [self.folder]
         self.refused: set[Path] = set()
-        self._keys: dict[int, tuple[types.CodeType, str | None]] = {}
+        self._keys: dict[int, tuple[types.CodeType, str | None, str | None]] = {}
+        """For each code object the rules that its key is with, and the key."""
 
     def key(self, cache: FrameCache) -> str | None:
         """The key of the captures of a code object; None, after an event, if they are not stored."""
         code = cache.code
-        if id(code) not in self._keys:
+        rules = rules_in_use()
+        known = self._keys.get(id(code))
+        if known is None or known[1] != rules:
             role = "transparent" if self.is_transparent(cache) else "plain"
             key = None
             try:
-                key = key_of(code, self.options, role)
+                key = key_of(code, self.options, role, rules)
             except Unstorable as reason:
                 self._not_stored(code, reason)
-            self._keys[id(code)] = code, key
-        return self._keys[id(code)][1]
+            known = self._keys[id(code)] = code, rules, key
+        return known[2]
 
     def read_from(self, path: str | os.PathLike[str]) -> None:
         """Ask another folder too, before those that there are."""

@@ -19,6 +19,7 @@ from tracer.pauses import no_forks
 from tracer.reasons import TracerBug
 
 SHIPPED: Final = "shipped"
+VARIABLE: Final = "BYTEGRAPH_RULES"
 
 
 def _book_at_start() -> Book | None:
@@ -45,6 +46,18 @@ def use_rulebook(folder: str | os.PathLike[str] | None = SHIPPED) -> None:
         EVALUATOR.book = None
     else:
         EVALUATOR.book = shipped_book() if folder == SHIPPED else book_in(folder)
+
+
+def rules_in_use() -> str | None:
+    """The rulebook that predicts, as a text: another for another book, and for one whose files were changed.
+
+    None if its files are gone. The shipped book, which is one of bytegraph's own files, is not opened for it.
+    """
+    if not EVALUATOR.book_was_replaced and VARIABLE not in os.environ:
+        return SHIPPED
+    from tracer.interpret.rulebook import files_of
+
+    return files_of(EVALUATOR.book)
 
 
 def mismatch(prediction: Prediction) -> str:

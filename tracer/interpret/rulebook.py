@@ -11,10 +11,11 @@ import torch
 
 from passes.errors import RuleError
 from passes.meta import CPU
+from passes.operators.evaluate import Book
 from passes.rules.book import Rulebook, misfit, shipped_folder
 from tracer.events import Event, emit
+from tracer.interpret.evaluator import SHIPPED, VARIABLE
 
-VARIABLE: Final = "BYTEGRAPH_RULES"
 OFF: Final = ("", "0", "off", "none")
 SHIPPED_BOOK: Final = shipped_folder()
 WARNINGS: Final = logging.getLogger("bytegraph")  # which prints them, whatever filters the program sets for its own
@@ -56,6 +57,19 @@ def book_in(folder: str | os.PathLike[str]) -> Rulebook:
     if words := misfit(book.title):
         raise RuleError(f"{book.folder}: {words}")
     return book
+
+
+def files_of(book: Book | None) -> str | None:
+    """A book's folder and what its files are like, as a text; None if they are gone."""
+    if book is None:
+        return "none"
+    assert isinstance(book, Rulebook), f"{book!r} is in no folder"
+    if book.folder == SHIPPED_BOOK:
+        return SHIPPED
+    try:
+        return f"{book.folder} {book.files_hash}"
+    except OSError:
+        return None
 
 
 def _refuse(words: str) -> None:

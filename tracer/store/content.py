@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import torch
 
+from passes.file_facts import files_hash
 from tracer.code.resume import origin
 from tracer.options import Options
 from tracer.store.errors import Unstorable
@@ -30,9 +31,6 @@ FORMAT: Final = 5
 OWN_PACKAGES: Final = ("tracer", "passes", "backends")
 SOURCES: Final = (".py", ".so", ".json")
 """Endings of files that decide what bytegraph captures: its sources, its extensions and its rulebooks."""
-
-RULES_VARIABLE: Final = "BYTEGRAPH_RULES"
-
 
 LITERALS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
 """Types of constants that hold no others."""
@@ -74,21 +72,7 @@ def _require_compiled(constants: Iterable[Any], code: types.CodeType) -> None:
 @cache
 def own_sources() -> str:
     """A hash of the names, sizes and times of bytegraph's own files, which change while it is worked on."""
-    root = Path(__file__).parent.parent.parent
-    facts: list[str] = []
-    folders = [str(root / package) for package in OWN_PACKAGES]
-    while folders:
-        folder = folders.pop()
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.endswith(SOURCES):
-                    status = entry.stat()
-                    facts.append(f"{entry.path} {status.st_size} {status.st_mtime_ns}")
-                elif "." not in entry.name and entry.name != "__pycache__" and entry.is_dir():
-                    folders.append(entry.path)
-    start = len(str(root))
-    content = "\n".join(sorted(fact[start:] for fact in facts))
-    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
+    return files_hash(Path(__file__).parent.parent.parent, OWN_PACKAGES, SOURCES)
 
 
 @cache
@@ -120,8 +104,11 @@ def options_text(options: Options) -> str:
     return f"{options.backend} {options.fullgraph} {options.dynamic} {rest}"
 
 
-def key_of(code: types.CodeType, options: Options, role: str) -> str:
-    """The key of the captures of one code object; `role` is what else decides how the engine captures it."""
-    rules = os.environ.get(RULES_VARIABLE, "")
+def key_of(code: types.CodeType, options: Options, role: str, rules: str | None) -> str:
+    """The key of the captures of one code object, made with `rules`; `role` is what else decides how the engine
+    captures it. Raises Unstorable.
+    """
+    if rules is None:
+        raise Unstorable("a rulebook whose files are gone")
     parts: list[Any] = [FORMAT, *environment(), rules, options_text(options), role, code_hash(code)]
     return hashlib.sha256("\n".join(map(str, parts)).encode(errors="surrogatepass")).hexdigest()
