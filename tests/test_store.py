@@ -9,6 +9,7 @@ import contextlib
 import enum
 import functools
 import sys
+import typing
 
 import pytest
 import torch
@@ -429,6 +430,50 @@ def test_which_classes_are_registered_is_of_one_process(registered, tmp_path):
 
     assert torch.equal(tracer.capture(program, cache=tmp_path)(torch.ones(2)), torch.full((2,), 3.0 - registered))
     assert not files(tmp_path)
+
+
+@pytest.mark.parametrize("hooked", [True, False])
+def test_what_a_class_of_the_program_says_of_builtin_ones_is_of_one_process(hooked, tmp_path):
+    class Shape(abc.ABC):  # noqa: B024
+        if hooked:
+
+            @classmethod
+            def __subclasshook__(cls, other):
+                return True
+
+    if not hooked:
+        Shape.register(int)
+
+    def program(x):
+        return x * 2 if isinstance(3, Shape) else x * 3
+
+    assert torch.equal(tracer.capture(program, cache=tmp_path)(torch.ones(2)), torch.full((2,), 2.0))
+    assert not files(tmp_path)
+
+
+FORM = typing.Union[int, str]  # noqa: UP007
+FORMS = {
+    "a union": (typing.Union[int, str], typing.Union[int, str, float]),  # noqa: UP007
+    "a union of types": (int | str, int | str | float),
+    "an alias": (tuple[int, str], tuple[int]),
+    "literals": (typing.Literal[1, 2], typing.Literal[1]),
+    "a nested form": (typing.Optional[list[int]], typing.Optional[list[str]]),  # noqa: UP045
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_what_a_form_of_typing_holds_is_compared(name, tmp_path, monkeypatch):
+    def program(x):
+        return x * len(FORM.__args__) * (2 if FORM.__args__[0] in (int, list[int]) else 3)
+
+    for form in FORMS[name]:
+        forget()
+        monkeypatch.setattr(module(), "FORM", form)
+        assert torch.equal(tracer.capture(program, cache=tmp_path)(torch.ones(2)), program(torch.ones(2)))
+        assert "loaded" not in kinds()
+    forget()
+    tracer.capture(program, cache=tmp_path)(torch.ones(2))
+    assert kinds() == ["loaded"]
 
 
 def test_special_methods_of_a_class_are_part_of_what_it_is(tmp_path):

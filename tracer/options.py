@@ -17,6 +17,8 @@ RAISE_BUGS = os.environ.get("BYTEGRAPH_RAISE_BUGS", "") not in ("", "0")
 
 CACHE_VARIABLE: Final = "BYTEGRAPH_CACHE"
 """Names the folder of stored captures for all functions whose options name none."""
+RULES_VARIABLE: Final = "BYTEGRAPH_RULES"
+"""The environment's variable for the folder of the rulebook, or `off`."""
 
 
 ONLY_OF_TORCH_COMPILE: Final[dict[str, tuple[Any, str]]] = {

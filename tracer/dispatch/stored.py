@@ -62,16 +62,16 @@ class StoredCaptures:
         """The key of the captures of a code object; None, after an event, if they are not stored."""
         code = cache.code
         rules = rules_in_use()
-        known = self._keys.get(id(code))
-        if known is None or known[1] != rules:
+        entry = self._keys.get(id(code))
+        if entry is None or entry[1] != rules:
             role = "transparent" if self.is_transparent(cache) else "plain"
             key = None
             try:
                 key = key_of(code, self.options, role, rules)
             except Unstorable as reason:
                 self._not_stored(code, reason)
-            known = self._keys[id(code)] = code, rules, key
-        return known[2]
+            entry = self._keys[id(code)] = code, rules, key
+        return entry[2]
 
     def read_from(self, path: str | os.PathLike[str]) -> None:
         """Ask another folder too, before those that there are."""

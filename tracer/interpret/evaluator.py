@@ -15,11 +15,11 @@ from passes.operators.evaluate import Book, Evaluator, vanishes
 from passes.operators.outcome import Arguments, DataDependent, Unsupported, leaves
 from passes.operators.verify import Prediction
 from tracer.events import Event, emit
+from tracer.options import RULES_VARIABLE
 from tracer.pauses import no_forks
 from tracer.reasons import TracerBug
 
 SHIPPED: Final = "shipped"
-VARIABLE: Final = "BYTEGRAPH_RULES"
 
 
 def _book_at_start() -> Book | None:
@@ -53,11 +53,12 @@ def rules_in_use() -> str | None:
 
     None if its files are gone. The shipped book, which is one of bytegraph's own files, is not opened for it.
     """
-    if not EVALUATOR.book_was_replaced and VARIABLE not in os.environ:
+    if not EVALUATOR.book_was_replaced and RULES_VARIABLE not in os.environ:
         return SHIPPED
-    from tracer.interpret.rulebook import files_of
+    from tracer.interpret.rulebook import files_of, is_shipped
 
-    return files_of(EVALUATOR.book)
+    book = EVALUATOR.book
+    return SHIPPED if is_shipped(book) else files_of(book)
 
 
 def mismatch(prediction: Prediction) -> str:

@@ -14,7 +14,7 @@ from passes.meta import CPU
 from passes.operators.evaluate import Book
 from passes.rules.book import Rulebook, misfit, shipped_folder
 from tracer.events import Event, emit
-from tracer.interpret.evaluator import SHIPPED, VARIABLE
+from tracer.options import RULES_VARIABLE
 
 OFF: Final = ("", "0", "off", "none")
 SHIPPED_BOOK: Final = shipped_folder()
@@ -26,7 +26,7 @@ def book_at_start() -> Rulebook | None:
 
     Raises RuleError, after reporting it as an event, if the environment names a folder without a book.
     """
-    choice = os.environ.get(VARIABLE)
+    choice = os.environ.get(RULES_VARIABLE)
     if choice is None:
         return shipped_book()
     if choice.lower() in OFF:
@@ -34,8 +34,8 @@ def book_at_start() -> Rulebook | None:
     try:
         return book_in(choice)
     except RuleError as error:
-        _refuse(f"{VARIABLE}: {error}")
-        WARNINGS.warning("%s: %s", VARIABLE, error)
+        _refuse(f"{RULES_VARIABLE}: {error}")
+        WARNINGS.warning("%s: %s", RULES_VARIABLE, error)
         raise
 
 
@@ -59,13 +59,16 @@ def book_in(folder: str | os.PathLike[str]) -> Rulebook:
     return book
 
 
+def is_shipped(book: Book | None) -> bool:
+    """Whether this is the book that is shipped for this version of torch."""
+    return isinstance(book, Rulebook) and book.folder == SHIPPED_BOOK
+
+
 def files_of(book: Book | None) -> str | None:
     """A book's folder and what its files are like, as a text; None if they are gone."""
     if book is None:
         return "none"
     assert isinstance(book, Rulebook), f"{book!r} is in no folder"
-    if book.folder == SHIPPED_BOOK:
-        return SHIPPED
     try:
         return f"{book.folder} {book.files_hash}"
     except OSError:

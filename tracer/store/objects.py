@@ -14,6 +14,7 @@ import hashlib
 import re
 import sys
 import types
+import typing
 from collections import OrderedDict, deque
 from contextvars import ContextVar
 from typing import Any, Final
@@ -24,6 +25,7 @@ from tracer.guards.source import Absent, class_attribute
 from tracer.store.content import LITERALS, code_hash
 from tracer.store.errors import Unstorable
 from tracer.values.class_attributes import HEAP_TYPE
+from tracer.values.identities import IDENTITY_TYPES
 
 BUILTIN_FUNCTION: Final = types.BuiltinFunctionType
 DESCRIPTORS: Final[tuple[type, ...]] = (
@@ -33,6 +35,8 @@ DESCRIPTORS: Final[tuple[type, ...]] = (
     types.GetSetDescriptorType,
     types.MemberDescriptorType,
 )
+FORMS: Final[tuple[type, ...]] = tuple(cls for cls in IDENTITY_TYPES if cls.__module__ == "typing")
+ALIASES: Final[Any] = (types.GenericAlias, types.UnionType)
 LIBRARIES: Final = frozenset({*sys.stdlib_module_names, "torch", "builtins"})
 """Packages whose versions are part of the key, so that the structure of their classes need not be compared."""
 
@@ -237,6 +241,21 @@ def _pattern(pattern: re.Pattern[Any], depth: int) -> list[Any]:
     return ["pattern", repr(pattern.pattern), pattern.flags]
 
 
+def _form(form: Any, depth: int) -> list[Any]:
+    """What `typing` makes of types: its name there, or all that it holds, which no guard compares."""
+    name = next((name for name, each in vars(typing).items() if each is form), None)
+    if name is not None:
+        return ["form", name]
+    if not type(form).__dictoffset__:
+        raise Unstorable("a form of typing", repr(form))
+    held = object.__getattribute__(form, "__dict__")
+    return ["form", type(form).__name__, *([name, fingerprint(each, depth)] for name, each in held.items())]
+
+
+def _alias(alias: Any, depth: int) -> list[Any]:
+    return [type(alias).__name__, *(fingerprint(each, depth) for each in (typing.get_origin(alias), alias.__args__))]
+
+
 def _operator(target: Any, depth: int) -> list[Any]:
     return ["operator", str(target)]
 
@@ -256,6 +275,8 @@ _FINGERPRINTS: Final[dict[type, Any]] = {
     frozenset: _members,
     **dict.fromkeys((torch.dtype, torch.device, torch.layout, torch.memory_format), _literal),
     re.Pattern: _pattern,
+    **dict.fromkeys(FORMS, _form),
+    **dict.fromkeys(ALIASES, _alias),
     ContextVar: lambda target, depth: ["context variable", target.name],
     torch.Generator: lambda target, depth: ["generator", str(target.device)],
     torch._ops.OpOverload: _operator,

@@ -169,7 +169,7 @@ def _issubclass(trace: Trace, cls: Item, candidate: Item) -> bool:
     if not answer and is_type and type(candidate) is not type:
         _guard_virtual_subclasses(trace, cls, candidate)
     elif answer and is_type and not derives(cls, candidate):
-        note_registration(trace, cls)
+        _note_virtual_subclass(trace, cls, candidate)
     return answer
 
 
@@ -177,8 +177,13 @@ def _guard_virtual_subclasses(trace: Trace, cls: type, candidate: type) -> None:
     """Assume that no class has been registered with an abstract class of the program's since."""
     if candidate.__module__.partition(".")[0] not in sys.stdlib_module_names:
         trace.guard(constant(abc.get_cache_token).child("call", None), "equal", abc.get_cache_token())
-        note_registration(trace, candidate)
+    _note_virtual_subclass(trace, cls, candidate)
+
+
+def _note_virtual_subclass(trace: Trace, cls: type, candidate: type) -> None:
+    """Note that registrations, or the program's `__subclasshook__`, told whether one class is a subclass of another."""
     note_registration(trace, cls)
+    note_registration(trace, candidate)
 
 
 def _is_subclass(trace: Trace, cls: type, candidate: Any) -> bool:
@@ -189,7 +194,7 @@ def _is_subclass(trace: Trace, cls: type, candidate: Any) -> bool:
             if not answer:
                 _guard_virtual_subclasses(trace, cls, candidate)
             elif not derives(cls, candidate):
-                note_registration(trace, cls)
+                _note_virtual_subclass(trace, cls, candidate)
             return answer
         return _issubclass(trace, cls, candidate)
     return derives(cls, candidate)
