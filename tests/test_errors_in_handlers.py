@@ -500,3 +500,27 @@ def outcome_of(function, x):
         return function(x).tolist()
     except RuntimeError as error:
         return str(error)
+
+
+DATA_THAT_TORCH_REFUSES = {
+    "complex": lambda x: x.new_tensor([1j]),
+    "a complex number": lambda x: x.new_tensor(1j),
+    "a type": lambda x: torch.tensor([1j], dtype=torch.float32) + x,
+    "a deep list": lambda x: x.new_tensor([1, [2]]),
+    "uneven lists": lambda x: torch.tensor([[1, 2], [3]]) + x,
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+@pytest.mark.parametrize("name", DATA_THAT_TORCH_REFUSES)
+def test_data_of_the_program_that_makes_no_tensor(name, backend):
+    """Tensors without data are made of anything."""
+    operator = DATA_THAT_TORCH_REFUSES[name]
+
+    def program(x):
+        try:
+            return operator(x)
+        except (TypeError, ValueError) as error:
+            return x + 1, str(error)
+
+    check(program, torch.ones(2), breaks=["operator-error"] * 2, backend=backend)

@@ -32,8 +32,9 @@ class Family:
     """Operators that are tried alike.
 
     `work` tells what a trial on real stand-ins costs as a fraction of what is affordable, None when it is
-    not to be done (random numbers would be consumed, or data-less stand-ins are faster). `bare` says that
-    torch's meta kernels agree with the CPU's; `pure` that a call whose result is not used may be dropped.
+    not to be done (random numbers would be consumed, or data-less stand-ins are faster). Only a real trial refuses data
+    of the program that makes no tensor. `bare` says that torch's meta kernels agree with the CPU's; `pure` that a call
+    whose result is not used may be dropped.
     """
 
     work: Callable[[Sequence[TensorMeta], Arguments], float] | None
@@ -85,6 +86,7 @@ FAMILIES: Final = {
     "view": Family(work=None, bare=True, pure=True, cast=False),
     "factory": Family(work=None, bare=True, pure=True, cast=False, factory=True),
     "range": Family(work=range_work, bare=True, pure=True, cast=False, factory=True),
+    "data": Family(work=elementwise_work, bare=True, pure=True, cast=False, factory=True),
     "random factory": Family(work=None, bare=True, pure=False, cast=False, factory=True),
     "random": Family(work=None, bare=True, pure=False, cast=False),
     "index": Family(work=index_work, bare=True, pure=False, cast=False),
@@ -95,7 +97,7 @@ FAMILIES: Final = {
     "kernel": Family(work=contraction_work, bare=False, pure=False),
 }
 REPEATABLE: Final = tuple(
-    FAMILIES[name] for name in ("view", "factory", "range", "index", "elementwise", "conversion", "contraction")
+    FAMILIES[name] for name in ("view", "factory", "range", "data", "index", "elementwise", "conversion", "contraction")
 )
 
 NAMES: Final = {
@@ -108,13 +110,14 @@ NAMES: Final = {
         split_with_sizes squeeze squeeze_ storage_offset stride swapaxes swapdims t t_ tensor_split transpose
         transpose_ unbind unflatten unfold unsqueeze unsqueeze_ view view_as view_as_real vsplit
         new_zeros new_ones new_empty new_full new_empty_strided
-        new_tensor zero_ fill_ repeat tile meshgrid broadcast_tensors adjoint __len__ result_type can_cast
+        zero_ fill_ repeat tile meshgrid broadcast_tensors adjoint __len__ result_type can_cast
         """,
     "factory": """
-        empty empty_permuted empty_strided eye full linspace logspace ones range scalar_tensor tensor zeros
+        empty empty_permuted empty_strided eye full linspace logspace ones range scalar_tensor zeros
         bartlett_window blackman_window hamming_window hann_window kaiser_window tril_indices triu_indices
         """,
     "range": "arange",
+    "data": "tensor new_tensor",
     "random factory": "rand randn randint randperm",
     "random": """
         bernoulli bernoulli_ dropout dropout_ feature_dropout feature_dropout_ alpha_dropout alpha_dropout_
