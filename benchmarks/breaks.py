@@ -140,7 +140,7 @@ GROUPS = (
         (
             *("unsupported-attribute", "unsupported-operation", "unsupported-opcode", "unsupported-iterator"),
             *("unsupported-mutation", "escaping-generator", "escaping-object", "visible-end", "coroutine"),
-            *("class-definition", "frame-inspection", "debugger", "exception-state"),
+            *("class-definition", "frame-inspection", "frame-object", "debugger", "exception-state"),
         ),
     ),
     BreakGroup(

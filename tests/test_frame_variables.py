@@ -1,7 +1,10 @@
 """locals() and globals() in a captured function."""
 
+import inspect
 import sys
+from collections import namedtuple
 
+import pytest
 import torch
 
 from tests.check import BACKENDS, check, one_graph
@@ -87,3 +90,63 @@ def test_a_global_name_that_changes():
     finally:
         space["NUMBER"] = before
     assert counters().hits == 2  # the second of two equal numbers, and a symbol
+
+
+def own_frame(x):
+    frame = sys._getframe()
+    late = 4
+    return x + frame.f_locals["late"] + late
+
+
+def current_frame_and_a_break(x):
+    frame, late = inspect.currentframe(), 4
+    graph_break()
+    late = 5  # noqa: F841
+    return x + frame.f_locals["late"]
+
+
+def frame_of_the_caller(x):
+    number = 1
+
+    def caller():
+        return sys._getframe(1)
+
+    frame, number = caller(), 7
+    return x + frame.f_locals["number"] + number
+
+
+def lines_of_a_frame(x):
+    frame = sys._getframe()
+    before = frame.f_lineno
+    y = x + 1
+    return y, frame.f_lineno - before, frame.f_code.co_name
+
+
+def written_through_a_frame(x):
+    number = 1
+    sys._getframe().f_locals["number"] = 9
+    return x + number
+
+
+@pytest.mark.parametrize(
+    "program", [own_frame, current_frame_and_a_break, frame_of_the_caller, lines_of_a_frame, written_through_a_frame]
+)
+def test_frame_that_the_program_takes_hold_of(program):
+    """It is the one in which the whole function runs: its variables and lines are seen, and from 3.13 on written."""
+    reset()
+    captured = capture(program)
+    for _ in range(2):
+        assert repr(captured(X)) == repr(program(X))
+    assert dict(counters().breaks)["frame-object"] >= 1
+
+
+def test_frame_whose_globals_a_library_reads():
+    """`namedtuple` asks for the frame of its caller, to read the name of a module: there are graphs all the same."""
+
+    def program(x):
+        y = x + 1
+        Pair = namedtuple("Pair", "a b")
+        return tuple(Pair(y, y * 2)), Pair.__module__
+
+    check(program, X)
+    assert counters().graphs and not counters().breaks["frame-object"]

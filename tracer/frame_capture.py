@@ -46,6 +46,7 @@ from tracer.output.program import ResidualProgram, breaking, let_replace, return
 from tracer.reasons import (
     COROUTINE,
     DEBUGGER,
+    FRAME_OBJECT,
     OPERATOR_ERROR,
     RAISED_EXCEPTION,
     TOO_LONG,
@@ -183,8 +184,8 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
             broke, step = _unrebuildable(frame, error, trace.step)
     if request.transparent:
         return _skip(request, code, trace, broke, watch, transparent=True)
-    if broke.reason is DEBUGGER:
-        return _skip(request, code, trace, broke, watch)  # the debugger shows all lines and names of the function
+    if broke.reason in (DEBUGGER, FRAME_OBJECT):
+        return _skip(request, code, trace, broke, watch)  # all lines and names of the function are shown
     if trace.answers_compiling and broke.reason in (RAISED_EXCEPTION, OPERATOR_ERROR):
         return _skip(request, code, trace, broke, watch)  # perhaps only where it is being compiled
     if broke.reason is TOO_LONG and (not broke.calls or not trace.graph.call_count):

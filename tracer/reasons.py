@@ -253,6 +253,11 @@ FRAME_INSPECTION = Reason(
     what="the program inspects its own frames, locals or source (dir(), inspect, sys._getframe, exec, eval)",
     hint="pass the values explicitly",
 )
+FRAME_OBJECT = Reason(
+    "frame-object",
+    what="the program takes hold of its own frame (sys._getframe, inspect.currentframe)",
+    hint="nothing needs fixing here: the function runs as it is, so that the frame shows its lines and variables",
+)
 EXCEPTION_STATE = Reason(
     "exception-state",
     what="an exception's traceback, or the exception being handled, is used",

@@ -299,3 +299,24 @@ def keyword_names_in_messages(n):
         return function(opton=n)
     except TypeError as error:
         return str(error)
+
+
+@program()
+def value_of_a_closed_generator():
+    def items(result):
+        try:
+            yield 1
+        except GeneratorExit:
+            return result
+
+    def delegating():
+        yield from items(5)
+
+    def plain():
+        yield 1
+
+    results = []
+    for generator in (items(3), items(None), delegating(), plain()):
+        next(generator)
+        results += [generator.close(), generator.close(), next(generator, "ended")]
+    return results, items(4).close()

@@ -68,6 +68,8 @@ class Dialect:
     """Whether a call has its null, or the instance of a method, above the callable."""
     new_dict_of_locals: bool = False
     """Whether `locals()` in a function returns a new dictionary each time."""
+    close_returns: bool = False
+    """Whether `generator.close()` returns what the generator returned."""
 
     def halves_of(self, name: str, argument: int) -> tuple[Half, Half] | None:
         """The two instructions that a native one stands for; None for one that stands for itself."""

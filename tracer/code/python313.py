@@ -80,4 +80,5 @@ DIALECT: Final = Dialect(
     load_cell="LOAD_FAST",
     is_null_above=True,
     new_dict_of_locals=True,
+    close_returns=True,
 )

@@ -6,6 +6,7 @@ import builtins
 import types
 from collections.abc import Callable
 
+from tracer.code.native import DIALECT
 from tracer.interpret.frame import Frame
 from tracer.interpret.loop import run, unwind
 from tracer.interpret.policy import ITERATORS
@@ -259,10 +260,13 @@ def generator_throw(
     return result
 
 
-def generator_close(trace: Trace, generator: GeneratorValue) -> None:
-    """`generator.close()`: raise GeneratorExit where the generator stopped."""
+def generator_close(trace: Trace, generator: GeneratorValue) -> Item:
+    """`generator.close()`: raise GeneratorExit where the generator stopped, and return its result (CPython 3.13)."""
     generator._refuse_while_running(trace)
+    generator.returned = None
     generator.close(trace)
+    returned, generator.returned = generator.returned, None
+    return returned if DIALECT.close_returns else None
 
 
 def _raise_stop(trace: Trace, generator: GeneratorValue) -> None:
