@@ -329,3 +329,21 @@ SHOWN += [VIEWED.keys(), VIEWED.values(), VIEWED.items()]
 SHOWN += [deque([1]), deque([1], 3), OrderedDict(), OrderedDict(a=1), defaultdict(list, a=[1]), Items([1]), [Shown()]]
 for value in SHOWN:
     CASES.setdefault(type(value).__repr__, []).append((value,))
+
+if hasattr(itertools, "batched"):  # CPython 3.12
+    CASES[itertools.batched] = [
+        ("abcde", 2),
+        ("abcd", 2),
+        ([], 1),
+        call("abc", n=1),
+        (5, 2),
+        (5, 0),
+        ("abc", 0),
+        ("abc", -1),
+        ("abc", "x"),
+        ("abc", 2.0),
+        ("abc", Shown()),
+        call("abcde", 2, strict=True),
+        call("abcd", 2, strict=True),
+        call("abc", 2, strict=[]),
+    ]

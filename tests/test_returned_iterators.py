@@ -92,6 +92,8 @@ ITERATORS = {
     "generator": numbers,
 }
 """Each makes a new iterator."""
+if hasattr(itertools, "batched"):  # CPython 3.12
+    ITERATORS["batched"] = lambda: itertools.batched("abcde", 2)
 
 
 def described(iterator: Any) -> tuple[Any, ...]:

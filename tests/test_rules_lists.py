@@ -1,5 +1,6 @@
 """Rules of the shipped book about lists of tensors of any length, and others whose evidence once lacked what varies."""
 
+import functools
 import itertools
 from typing import Any
 
@@ -13,13 +14,20 @@ from passes.operators.outcome import ListArg
 from passes.operators.stand_ins import REAL
 from passes.operators.trial import attempt
 from passes.rules.book import Rulebook, shipped_folder
+from tests.rulebooks import needs_book
 
-BOOK = Rulebook(shipped_folder())
+pytestmark = needs_book
 FACTS = ("shape", "stride", "dtype", "storage_offset", "requires_grad")
 MATRICES = [torch.rand(2, 3), torch.rand(4, 3).t(), torch.rand(4, 10)[:, ::2], torch.rand(5, 6)]
 OTHERS = [torch.rand(3, 4).t(), torch.rand(()), torch.rand(0, 2), torch.rand(2, 3, 4).permute(2, 0, 1), torch.rand(7)]
 ONE_BY_ONE = ("abs", "exp", "neg", "sqrt")
 BETWEEN = ("add", "div", "mul", "sub")
+
+
+@functools.cache
+def book() -> Rulebook:
+    """The shipped book."""
+    return Rulebook(shipped_folder())
 
 
 def metas(argument: Any) -> Any:
@@ -34,7 +42,7 @@ def metas(argument: Any) -> Any:
 def is_told(function: Any, *arguments: Any) -> bool:
     """Whether the book predicts what the real operator does with a call. Fails if it predicts anything else."""
     args = metas(arguments)
-    outcome = BOOK.answer(function, args, (), Modes())
+    outcome = book().answer(function, args, (), Modes())
     if outcome is None:
         return False
     real = attempt(REAL, function, args, (), Modes())
@@ -54,7 +62,7 @@ def test_lists_are_changed_one_by_one(name, length):
 def test_functions_that_change_lists_hand_over_what_they_were_given(name):
     """A list or a tuple, of which rules know no difference: no rule answers, and a trial tells."""
     function, other = getattr(torch, f"_foreach_{name}_"), () if name in ONE_BY_ONE else (2.0,)
-    assert BOOK.answer(function, metas((OTHERS, *other)), (), Modes()) is None
+    assert book().answer(function, metas((OTHERS, *other)), (), Modes()) is None
     assert type(function(tuple(map(torch.clone, OTHERS)), *other)) is tuple
 
 
@@ -67,7 +75,7 @@ def test_overloads_take_lists_or_numbers(name):
 
 @pytest.mark.parametrize("name", ["abs", "exp", "norm"])
 def test_an_empty_list_is_refused(name):
-    assert BOOK.answer(getattr(torch, f"_foreach_{name}"), (ListArg(),), (), Modes()) is None
+    assert book().answer(getattr(torch, f"_foreach_{name}"), (ListArg(),), (), Modes()) is None
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import operator
 import sys
@@ -11,6 +12,10 @@ from typing import Any
 from tracer.interpret.library.builtins.iteration import iterator_next
 from tracer.interpret.library.shared import NotGiven, same
 from tracer.interpret.policy import lookaside, polyfill, stands_for
+
+BATCHES: Any = getattr(itertools, "batched", None)
+"""`itertools.batched`, since CPython 3.12."""
+TAKES_STRICT = BATCHES is not None and "strict" in inspect.signature(BATCHES).parameters
 
 # Endless ---------------------------------------------------------------------------------------------
 
@@ -251,6 +256,33 @@ def pairs_over(iterator: Iterator[Any]) -> Iterator[Any]:
     for item in iterator:
         yield previous, item
         previous = item
+
+
+if BATCHES is not None:
+
+    @polyfill(BATCHES)
+    def batches(iterable: Iterable[Any], n: int, **options: Any) -> Iterator[Any]:
+        if options and (len(options) > 1 or "strict" not in options or not TAKES_STRICT):
+            raise TypeError("batched() takes at most 2 arguments (3 given)")
+        size = operator.index(n)
+        if size < 1:
+            raise ValueError("n must be at least one")
+        return batches_over(iter(iterable), size, bool(options.get("strict")))
+
+    @stands_for(BATCHES)
+    def batches_over(iterator: Iterator[Any], size: int, strict: bool) -> Iterator[Any]:
+        """What `batched` yields."""
+        while True:
+            batch = []
+            for item in iterator:
+                batch.append(item)
+                if len(batch) == size:
+                    break
+            if strict and 0 < len(batch) < size:
+                raise ValueError("batched(): incomplete batch")
+            if not batch:
+                return
+            yield tuple(batch)
 
 
 @polyfill(itertools.islice)
