@@ -193,8 +193,8 @@ class TensorValue(ObjectValue):
             return False
         self.touch(context)
         gradient.touch(context)
-        own, other = self.meta, gradient.meta
-        return (own.shape, own.dtype, own.device) == (other.shape, other.dtype, other.device)
+        meta, other = self.meta, gradient.meta
+        return (meta.shape, meta.dtype, meta.device) == (other.shape, other.dtype, other.device)
 
     def _has_memory_of(self, context: Context, item: Item) -> bool:
         """Whether the tensor is all that `item` is but for gradients: `x.data -= y` gives it what it has already."""
