@@ -120,15 +120,18 @@ class _NativeGradients:
         ]
         results = compiled.native(node, filled)
         _note_freed(node, gradients)
-        if all(gradient is not None for gradient in gradients) or not self._is_plain(node, compiled.metadata):
+        written = compiled.metadata.num_mutated_inp_runtime_indices  # what is written to comes before the outputs
+        if all(gradient is not None for gradient in gradients) or any(one is not None for one in gradients[:written]):
             return results
-        if self._reached is None or not len(results) == len(self._reached) == len(node.run):
+        if not self._takes_its_inputs(node, compiled.metadata) or self._reached is None:
             return results
-        supplied = {position for position, gradient in enumerate(gradients) if gradient is not None}
+        if not len(results) == len(self._reached) == len(node.run):
+            return results
+        supplied = {position for position, gradient in enumerate(gradients[written:]) if gradient is not None}
         results = tuple(
             result if outputs & supplied else None for result, outputs in zip(results, self._reached, strict=True)
         )
-        return self._with_layouts(node, gradients, supplied, results)
+        return results if written else self._with_layouts(node, gradients, supplied, results)
 
     def _with_layouts(self, node: Any, gradients: Sequence[Any], supplied: set[int], results: tuple[Any, ...]) -> Any:
         """The gradients of a compiled backward, or of a replay if those have other strides and that can be seen."""
@@ -171,9 +174,13 @@ class _NativeGradients:
 
     def _is_plain(self, node: Any, metadata: Any) -> bool:
         """Whether the step of autograd takes the inputs of the graph and gives its outputs, each as it is."""
-        if metadata.num_mutated_inp_runtime_indices or metadata.num_outputs_aliased or metadata.tokens:
+        return not metadata.num_mutated_inp_runtime_indices and self._takes_its_inputs(node, metadata)
+
+    def _takes_its_inputs(self, node: Any, metadata: Any) -> bool:
+        """Whether the step of autograd takes the inputs of the graph; its outputs come after what it writes to."""
+        if metadata.num_outputs_aliased or metadata.tokens or metadata.num_intermediate_bases:
             return False
-        return not metadata.num_intermediate_bases and len(node.needs_input_grad) == len(node.run)
+        return len(node.needs_input_grad) == len(node.run)
 
     def _differentiated(
         self, inputs: list[Any], gradients: Sequence[Any], before: Sequence[int] = (), again: bool | None = None
@@ -209,17 +216,17 @@ class _NativeGradients:
 def outputs_reached(graph: Graph, meta_of: Callable[[Node], Any]) -> list[frozenset[int]] | None:
     """For each input of a graph the positions of the outputs that are computed from it with gradients.
 
-    None for a graph that writes to tensors, in which that is no matter of arguments.
+    None for a graph that writes to tensors with gradients, in which that is no matter of arguments.
     """
     inputs: dict[Node, frozenset[Node]] = {}
     for node in graph.nodes:
         if node.op == "placeholder":
             inputs[node] = frozenset([node])
         elif node.op != "output":
-            if is_write(node) and modes_of(node) is not None:
-                return None
             meta = meta_of(node)
             wanted = not isinstance(meta, TensorMeta) or meta.requires_grad
+            if wanted and is_write(node) and modes_of(node) is not None:
+                return None
             inputs[node] = (
                 frozenset().union(*(inputs[source] for source in node.all_input_nodes)) if wanted else frozenset()
             )

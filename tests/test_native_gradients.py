@@ -358,3 +358,33 @@ def test_strides_that_a_hook_sees():
         w.register_hook(lambda gradient: seen.append(gradient.stride()))
         function(x, w)[0].backward()
     assert seen == [(0, 0)] * 3
+
+
+DATA_WRITES = {
+    "data": lambda x, y: (LAYER.bias.data.add_(1), y - 1)[1],
+    "detach": lambda x, y: (LAYER.bias.detach().add_(1), y - 1)[1],
+    "by an input": lambda x, y: (LAYER.bias.data.mul_(x[0]), y * 2)[1],
+    "and an output without gradients": lambda x, y: (LAYER.bias.data.add_(1), y - 1, x + 1)[1:],
+    "and used": lambda x, y: y - LAYER.bias.data.add_(1),
+    "and the layer": lambda x, y: (LAYER.bias.data.add_(1), LAYER(y))[1],
+}
+LAYER = torch.nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize("name", DATA_WRITES)
+def test_a_write_to_the_data_of_a_parameter_gives_it_no_gradient(name):
+    """The output does not hang on it by gradients."""
+    program = DATA_WRITES[name]
+    captured = capture(program, backend="aot_eager")
+
+    def gradients(function):
+        LAYER.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            LAYER.bias.zero_()
+        x, y = torch.arange(4.0).view(2, 2), torch.ones(2, 2, requires_grad=True)
+        result = function(x, y)
+        (result[0] if isinstance(result, tuple) else result).sum().backward()
+        return str((LAYER.bias, LAYER.bias.grad, LAYER.weight.grad, y.grad))
+
+    for _ in range(2):
+        assert gradients(program) == gradients(captured)
