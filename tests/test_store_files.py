@@ -4,6 +4,7 @@ import hashlib
 import json
 import marshal
 import os
+import random
 import shutil
 import sys
 
@@ -278,6 +279,14 @@ def mutated_bytes(text, chance):
     return bytes(text)
 
 
+def test_the_name_of_a_file_that_is_written_is_not_by_the_random_numbers_of_the_program(tmp_path, monkeypatch):
+    monkeypatch.setattr(random.Random, "random", lambda self: 9.0)
+    tracer.capture(add, cache=tmp_path)(torch.ones(3))
+    assert kinds() == ["capture", "stored"]
+    (path,) = tmp_path.iterdir()
+    assert len([*path.iterdir()]) == 1
+
+
 def test_files_used_longest_ago_are_removed_first(tmp_path):
     place = Folder(tmp_path)
     names = [place.write(f"{number:064d}", {"text": "x" * 1000, "number": number}) for number in range(5)]
@@ -302,7 +311,7 @@ def test_a_folder_that_cannot_be_written_to_is_only_read(stored, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError("read-only file system")
 
-    monkeypatch.setattr(folder.tempfile, "NamedTemporaryFile", refuse)
+    monkeypatch.setattr(folder, "_write_at_once", refuse)
     monkeypatch.setattr(folder.os, "utime", refuse)
     assert answers(stored) == ["loaded"]
     program = tracer.capture(lambda x: x + 5, cache=stored.parent.parent)

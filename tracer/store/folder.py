@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +26,8 @@ FILE_LIMIT: Final = 1 << 27
 """Bytes of the largest file that is read or written."""
 KEY_LENGTH: Final = 32
 HASH_LENGTH: Final = 64
+NAME_LENGTH: Final = 8
+"""Random bytes in the name of a file while it is written."""
 DIGITS: Final = 11
 """Of the seconds since the epoch: more than there are in the years that calendars know."""
 WRITTEN_BY_OTHERS: Final = 0o022
@@ -74,15 +75,7 @@ class Folder:
             if place.exists():
                 return None
             place.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".", delete=False) as file:
-                try:
-                    os.fchmod(file.fileno(), READABLE)
-                    file.write(f"{MAGIC}\n{content_hash}\n{header}\n".encode() + body)
-                    file.close()
-                    os.replace(file.name, place)
-                except BaseException:
-                    os.unlink(file.name)
-                    raise
+            _write_at_once(place, f"{MAGIC}\n{content_hash}\n{header}\n".encode() + body)
             self.shrink(keep=place)
         except OSError:
             return None
@@ -101,6 +94,23 @@ class Folder:
                 with suppress(OSError):  # unless others are in it
                     file.path.parent.rmdir()
         return removed
+
+
+def _write_at_once(place: Path, content: bytes) -> None:
+    """Write a file beside its place, and rename it. Raises OSError.
+
+    Its name there is the system's random numbers: those of `random` may be the program's own.
+    """
+    beside = place.with_name(f".{os.urandom(NAME_LENGTH).hex()}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, READABLE)
+    try:
+        with open(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), READABLE)
+            file.write(content)
+        os.replace(beside, place)
+    except BaseException:
+        os.unlink(beside)
+        raise
 
 
 def size_limit() -> int:
