@@ -238,12 +238,36 @@ def test_generators_of_numpy_are_put_back_when_the_graph_raises():
     assert states[0] == states[1]
 
 
+def arrays_of_numpy(x):
+    y = x[torch.from_numpy(np.random.permutation(x.shape[0]))] * np.random.uniform(0, 1)
+    noise = np.random.randn(*x.shape).astype(np.float32)
+    noise *= 2
+    np.random.randint(0, 5, size=3)
+    chosen = torch.from_numpy(np.random.choice(4, 2, replace=False))
+    kept = torch.from_numpy(np.random.normal(0, 1, x.shape))
+    kept.add_(1)
+    return y + torch.from_numpy(noise), x.index_select(1, chosen), kept, np.random.choice(5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_arrays_of_numpy_are_drawn_by_each_run(backend):
+    reset()
+    captured = capture(arrays_of_numpy, fullgraph=True, strict=True, backend=BACKENDS[backend])
+    observed = []
+    for function in (arrays_of_numpy, captured):
+        np.random.seed(7)
+        observed.append([function(torch.arange(12.0, requires_grad=True).view(3, 4)) for _ in range(3)])
+        observed[-1].append(np.random.rand())
+    torch.testing.assert_close(observed[1], observed[0])
+    assert counters().captures == 1
+
+
 def test_what_numpy_is_left_to_draw():
-    """Arrays, numbers that a branch needs, and arguments that numpy refuses."""
+    """Arrays from lists, numbers that a branch needs, and arguments that numpy refuses."""
 
     def draws(x, kind):
         if kind == 0:
-            return x + torch.from_numpy(np.random.rand(2))
+            return x + torch.from_numpy(np.random.choice([1, 2, 3], 2))
         if kind == 1:
             return x + 1 if np.random.rand() < 0.5 else x - 1
         try:

@@ -18,11 +18,11 @@ from passes.node_meta import META, SOURCE
 from passes.reuse.allocation import Allocation, allocate_outputs, run_with
 from passes.reuse.plan import Overwrite, Reuse, reuse
 from tracer.graph.builder import GraphBuilder
+from tracer.guards.source import Source
 from tracer.interpret.tensor_ops import EVALUATOR
 from tracer.output.memory_options import MemoryOptions
 
 if TYPE_CHECKING:
-    from tracer.guards.source import Source
     from tracer.interpret.trace import Trace
     from tracer.output.program import ResidualProgram
 
@@ -99,7 +99,7 @@ def _donated(sources: tuple[Source, ...], trace: Trace, program: ResidualProgram
     refused: dict[str, str] = {}
     names = dict(zip(program.inputs, program.parameters, strict=True))
     for source, node, example in trace.inputs:
-        if node not in program.graph_inputs or not isinstance(example, torch.Tensor):
+        if node not in program.graph_inputs or not isinstance(example, torch.Tensor) or not isinstance(source, Source):
             continue
         path = _steps(source)
         if not {*path} & {*sources}:

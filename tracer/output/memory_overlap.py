@@ -32,7 +32,8 @@ def guard_overlaps(trace: Trace, used: set[Any]) -> bool:
     tensors: dict[Source, Any] = {source: write.value.object for source, write in trace.written.items()}
     count = len(tensors)
     for source, node, example in trace.inputs:
-        if node in used and isinstance(example, torch.Tensor) and not isinstance(node.meta[META], WrapperLayout):
+        is_tensor = isinstance(example, torch.Tensor) and isinstance(source, Source)  # what is drawn is new
+        if node in used and is_tensor and not isinstance(node.meta[META], WrapperLayout):
             tensors.setdefault(source, example)
     redefined = [(source, write.line) for source, write in trace.written.items() if write.redefines]
     if redefined:
