@@ -255,3 +255,54 @@ def test_tensor_classes_take_arrays(backend):
 
 def test_tensor_classes_of_arrays_without_dimensions_are_left_to_torch():
     check(lambda x: (x + 1, torch.Tensor(np.array(3)).shape, torch.Tensor(np.array(3.0))), torch.ones(2), graphs=None)
+
+
+def test_arrays_in_the_index_of_a_tensor():
+    def program(x):
+        positions, mask = np.array([0, 2], dtype=np.int32), np.array([True, False, True])
+        y = x.clone()
+        y[:, positions] = 0.0
+        y[np.array([1])] += 1
+        return x[positions], x[:, np.array([[0, 1], [2, 0]])], x[:, mask], y
+
+    one_graph(program, torch.rand(3, 3, requires_grad=True))
+
+
+def test_rows_of_an_array_of_positions_are_parts_of_the_index():
+    check(lambda x: x[np.array([[0, 1], [1, 2]])], torch.arange(9.0).view(3, 3), breaks=None)
+
+
+def test_arrays_from_outside_in_an_index_and_their_numbers():
+    reset()
+
+    def program(x, table, positions):
+        first = table[0]
+        table[0] += 1
+        return x * first, x + table.sum(), x.mean() / table[1], [x * each for each in table], x[positions]
+
+    captured = capture(program, fullgraph=True, strict=True)
+    tables = np.array([1.0, 2.0]), np.array([1.0, 2.0])
+    for positions in ([0, 2], [1, 2]):
+        results = [
+            function(torch.arange(3.0), table, np.array(positions))
+            for function, table in zip((program, captured), tables, strict=True)
+        ]
+        assert not differs(*results) and not differs(*tables)
+    assert counters().graphs == 1
+
+
+def test_a_number_is_a_copy_of_what_the_array_held():
+    def program(x):
+        table = np.array([1.0, 2.0])
+        first = table[0]
+        table[0] = 5
+        return x * first, x * table[0]
+
+    one_graph(program, torch.ones(3))
+
+
+def test_iterators_of_arrays():
+    def program(x):
+        return type(iter(np.arange(2))).__name__, [x * step for step in np.arange(3)], list(zip(np.ones(2), "ab"))
+
+    one_graph(program, torch.ones(3))

@@ -41,7 +41,8 @@ def drawn_tensor(
 
     The graph is given it, and copies it: what writes to the copy writes to no input.
     """
-    draw, meta = _draw(trace, function, args, reason, owner), meta_of(example)
+    draw: Any = _draw(trace, function, args, reason, owner)
+    meta = meta_of(example)
     node = trace.graph.placeholder(input_name(draw.name), meta, draw.name)
     trace.inputs.append((draw, node, example))
     return tensor_op(trace, torch.clone, (TensorValue(torch.Tensor, node, meta),))

@@ -6,6 +6,7 @@ from typing import Any
 
 from tracer.interpret import handlers, library
 from tracer.interpret.call import call
+from tracer.interpret.constant_data import constant_data
 from tracer.interpret.mode_calls import ask_modes, tensor_op_in_modes
 from tracer.interpret.policy import PROTOCOLS
 from tracer.interpret.wrapper_ops import wrapper_op
@@ -22,6 +23,7 @@ class Interpreter:
     call = staticmethod(call)
     bind = staticmethod(bind)
     tensor_op = staticmethod(tensor_op_in_modes)
+    constant_data = staticmethod(constant_data)
     ask_modes = staticmethod(ask_modes)
     wrapper_op = staticmethod(wrapper_op)
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import torch
 
 from tracer.interpret.actions import compute
+from tracer.interpret.constant_data import constant_data
 from tracer.interpret.constants import describe, note_recipes
 from tracer.interpret.functions import interpret_function
 from tracer.interpret.trace import Trace
@@ -159,7 +160,12 @@ def call_model(trace: Trace, function: types.FunctionType, args: Args, kwargs: K
     if not any(part is Ellipsis for part in arguments):
         _note_numbers(trace, result, name)
     _check_precision(trace, result, [*arguments, *named.values()], name)
-    if name not in GIVES_VIEWS and not name.startswith("__i"):
+    if isinstance(result, NumpyArray) and result.is_number:
+        data = constant_data(trace, result.tensor)
+        if data is not None:
+            return data.numpy()[()]
+        _copy_views(trace, result, arguments)
+    elif name not in GIVES_VIEWS and not name.startswith("__i"):
         _copy_views(trace, result, arguments)
     return result
 

@@ -33,8 +33,10 @@ from passes.operators.refusals import may_refuse
 from passes.operators.verify import Prediction
 from tracer.graph.subgraph import SubGraphBuilder
 from tracer.guards.aliasing import any_written_overlap
+from tracer.interpret.array_indices import INDEXING, without_arrays
 from tracer.interpret.attention_kernels import guard_kernels
 from tracer.interpret.compilers import refuse_for_compilers
+from tracer.interpret.constant_data import constant_data
 from tracer.interpret.data_indices import indexed_by_data
 from tracer.interpret.device_guards import guard_current_device
 from tracer.interpret.error_order import keep_errors_in_order
@@ -57,11 +59,13 @@ from tracer.values.base import SYMBOLS
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
 from tracer.values.computed_numbers import compared
 from tracer.values.dicts import DictValue
+from tracer.values.from_host import from_host
 from tracer.values.graph_arguments import GraphArgument
 from tracer.values.item import Item
-from tracer.values.kinds import kind_of
+from tracer.values.kinds import kind_of, no_graph_argument
 from tracer.values.lists import ListValue
 from tracer.values.number_symbols import ANY_NUMBER, BoolSymbol, FloatSymbol, NumberSymbol
+from tracer.values.numpy_arrays import NumpyArray
 from tracer.values.numpy_numbers import NumpyNumber
 from tracer.values.objects import Overridden
 from tracer.values.shapes import NotExpressible, anew, as_python, decided, hint_of
@@ -97,18 +101,19 @@ def node_of(trace: Trace, value: TensorValue) -> torch.fx.Node:
 
 class Lowering:
     """The arguments of one call on their way into the graph; `tensors` are those among them, in order, and `numbers`
-    the floats that vary, `numpy_numbers` those of numpy's.
+    the floats that vary, `numpy_numbers` those of numpy's, `array_numbers` those that the graph computes.
 
     Implements `tracer.values.graph_arguments.GraphArguments`.
     """
 
-    __slots__ = ("context", "numbers", "numpy_numbers", "tensors")
+    __slots__ = ("array_numbers", "context", "numbers", "numpy_numbers", "tensors")
 
     def __init__(self, trace: Trace) -> None:
         self.context = trace
         self.tensors: list[TensorValue] = []
         self.numbers: list[NumberSymbol] = []
         self.numpy_numbers: list[NumpyNumber] = []
+        self.array_numbers: list[NumpyArray] = []
 
     def lower(self, item: Item) -> GraphArgument:
         """An item as the graph holds it, and as the evaluator is asked about it."""
@@ -134,6 +139,13 @@ class Lowering:
             return value.object, value.object
         self.numpy_numbers.append(value)
         return self.lower(value.symbol)
+
+    def array_number(self, value: NumpyArray) -> GraphArgument:
+        """A number of numpy that the graph computes: the plain number that is read from it."""
+        if not value.tensor.meta.dtype.is_floating_point and value.tensor.meta.dtype not in POSITIONS:
+            no_graph_argument(self, value)
+        self.array_numbers.append(value)
+        return self.lower(tensor_op(self.context, ("method", "item"), (value.tensor,)))
 
     def number(self, symbol: NumberSymbol) -> Any:
         """The node for a float that varies."""
@@ -186,6 +198,10 @@ def tensor_op(
 
     What the operator gives is `remembered` for the next call, unless that hangs on more than the arguments.
     """
+    if type(target) in METHOD_DESCRIPTORS:
+        target = ("method", target.__name__)
+    if target in INDEXING and len(args) > 1:
+        args = [args[0], without_arrays(trace, args[1], tensor_op), *args[2:]]
     arguments = Lowering(trace)
     tensors = arguments.tensors
     nodes: list[Any] = []
@@ -200,8 +216,8 @@ def tensor_op(
         lowered = [(name, arguments.lower(arg)) for name, arg in kwargs.items()]
         node_kwargs = {name: pair[0] for name, pair in lowered}
         key_kwargs = tuple((name, pair[1]) for name, pair in lowered)
-    if type(target) in METHOD_DESCRIPTORS:
-        target = ("method", target.__name__)
+    if arguments.array_numbers and (not tensors or name_of(target) in MAKERS):
+        no_graph_argument(arguments, arguments.array_numbers[0])  # it would make a tensor of their dtype
     if arguments.fixes_numbers(target, keys):
         return tensor_op(trace, target, args, kwargs, remembered)
     try:
@@ -282,6 +298,9 @@ def operator_on_data(
     if name == "item" and in_optimizer(trace) and tensors[0].meta.dtype.is_floating_point:
         number = trace.graph.call(target, nodes[0], None, ANY_NUMBER, trace.location, modes=trace.modes)
         return FloatSymbol(None, nodes=(number,), raises=True)
+    data = constant_data(trace, tensors[0]) if name in DATA_READERS else None
+    if data is not None and (name == "tolist" or data.numel() == 1):
+        return from_host(trace, getattr(data, name)())
     reason = DATA_TO_PYTHON if name in DATA_READERS else DATA_DEPENDENT_OPERATOR
     if trace.shapes is None or not trace.shapes.data or trace.graph.is_inner:
         trace.stop(reason, name)

@@ -173,6 +173,7 @@ class Trace:
         "cached",
         "class_attributes",
         "codes",
+        "constant_reads",
         "counts_writes",
         "data_read",
         "depth",
@@ -280,7 +281,7 @@ class Trace:
         self.generators: list[Any] = []
         self.wrappers: Any = None
         self.owners: list[Any] = []
-        self.autocast_depth = self.asked_places = self.instantiated = self.guarded_kernels = 0
+        self.autocast_depth = self.asked_places = self.instantiated = self.guarded_kernels = self.constant_reads = 0
         self.settings: dict[Any, ChangedSetting] = {}  # of the process, by the function that tells it
         self.guarded_devices: tuple[str, ...] = ()  # what of them is guarded, by interpret/device_guards.py
         self.views: dict[int, list[TensorValue]] = {}

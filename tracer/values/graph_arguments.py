@@ -44,6 +44,10 @@ class GraphArguments(Protocol):
         """A number of numpy that varies."""
         ...
 
+    def array_number(self, value: Any) -> GraphArgument:
+        """A number of numpy that the graph computes."""
+        ...
+
     def number(self, symbol: Any) -> Any:
         """The node for a float that varies."""
         ...

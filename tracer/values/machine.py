@@ -23,6 +23,10 @@ class Machine(Protocol):
         """The items that an operator returns: a node of the graph, or facts that follow from metas."""
         ...
 
+    def constant_data(self, context: Any, tensor: Any, /) -> Any:
+        """The data of a tensor that is the same in each run; None for all others."""
+        ...
+
     def ask_modes(self, context: Any, target: Any, args: Any, kwargs: Any = ..., /) -> Any:
         """What the mode that the program has entered makes of a call; MISSING if torch asks none about it."""
         ...

@@ -14,6 +14,7 @@ from tracer.guards.arrays import tensor_of
 from tracer.guards.source import Source
 from tracer.values.base import MISSING, numpy
 from tracer.values.context import Context
+from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.item import Item
 from tracer.values.kinds import SUBCLASS_WRAPPERS, Kind, Wraps, no_constant, no_graph_argument, register, remember
 from tracer.values.objects import ObjectValue, object_parts
@@ -113,6 +114,11 @@ def _wrap(context: Context, obj: Any, source: Source) -> Item:
     return remember(context, NumpyArray(context, item, source=source, obj=obj))
 
 
+def _graph_argument(arguments: GraphArguments, value: NumpyArray) -> GraphArgument:
+    """A number is the plain one; operators take no arrays."""
+    return arguments.array_number(value) if value.is_number else no_graph_argument(arguments, value)
+
+
 def _rebuild(emitter: Emitter, value: NumpyArray) -> Fragment:
     """A number has no memory that it could share."""
     if value.has_no_dimensions and value.is_number is None:
@@ -127,7 +133,7 @@ register(
         wraps=Wraps(exactly={} if ARRAY is None else {ARRAY: _wrap}),
         parts=object_parts,
         constant=no_constant,
-        graph_argument=no_graph_argument,
+        graph_argument=_graph_argument,
         rebuild=_rebuild,
     ),
     NumpyArray,

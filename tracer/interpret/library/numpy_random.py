@@ -1,13 +1,13 @@
 """numpy.random: what a legacy generator of numpy gives, each run draws for itself, as the numbers of `random`.
 
-numpy says which arguments it takes, and whether it gives a number or an array: a generator of the trace's own draws once
-with them.
+numpy says which arguments it takes, and whether it gives a number or an array: a generator of the trace's own draws
+once with them.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import torch
@@ -46,7 +46,7 @@ def _drawing(name: str) -> Callable[..., Item]:
             trace.stop(PYTHON_RANDOM, f"numpy.random.{name} with these arguments")
         bound.apply_defaults()
         plain_args = [_plain(trace, arg) for arg in bound.args[1:]]
-        example = None if UNKNOWN in plain_args else _example(method, plain_args)
+        example: Any = None if UNKNOWN in plain_args else _example(method, plain_args)
         if type(example) is ARRAY and example.shape:
             return _drawn_array(trace, generator, name, plain_args, example)
         kind = KINDS.get(type(example))

@@ -39,6 +39,14 @@ ITERATOR_BY_INDEX: type = type(iter(_ByIndex()))
 """What `iter` makes of an object that has only `__getitem__`."""
 
 
+@protocol("iterate an array")
+@stands_for(ITERATOR_BY_INDEX)
+def iterate_array(array: Any) -> Iterator[Any]:
+    """What `iter` makes of an array of numpy, which knows its length."""
+    for index in range(len(array)):
+        yield array[index]
+
+
 @protocol("iterate by index")
 @stands_for(ITERATOR_BY_INDEX)
 def iterate_by_index(sequence: Any) -> Iterator[Any]:

@@ -59,7 +59,8 @@ def standing(trace: Trace) -> tuple[Any, ...]:
         *(len(trace.keyed), len(trace.keyed_fixed), len(trace.references), len(trace.leaf_views)),
         *(len(trace.assertions), trace.autocast_depth, trace.guarded_kernels, trace.guarded_devices, trace.overrides),
         trace.of_process,
-        *(trace.asked_places, id(trace.modes), id(trace.data_read), symbols, trace.set_orders.count),
+        *(trace.asked_places, id(trace.modes), id(trace.data_read), trace.constant_reads, symbols),
+        trace.set_orders.count,
     )
 
 

@@ -17,6 +17,7 @@ from tracer.values.items_iterators import ItemsIterator
 from tracer.values.iterators import END, IteratorValue, next_item
 from tracer.values.lists import ListValue
 from tracer.values.literal_objects import LiteralObject
+from tracer.values.numpy_arrays import NumpyArray
 from tracer.values.protocols.length import length_hint
 from tracer.values.protocols.special_methods import call_stored, is_native, is_of_program
 from tracer.values.raising import throw
@@ -36,6 +37,8 @@ def iterate(context: Context, item: Item) -> Item:
     if isinstance(item, IteratorValue):
         return item
     if kind not in LITERALS and kind is not tuple:
+        if isinstance(item, NumpyArray) and not item.has_no_dimensions:
+            return context.machine.call(context, context.machine.polyfill("iterate an array"), [item])
         method = special(context, item, "__iter__")
         if method is None:
             throw(context, TypeError, f"'{class_name(item)}' object is not iterable")

@@ -59,6 +59,9 @@ def truth(context: Context, item: Item) -> bool:
     if kind is Lazy:
         return truth(context, item.realise(context))
     if kind is TensorValue:
+        data = context.machine.constant_data(context, item)
+        if data is not None and data.numel() == 1:
+            return bool(data)
         context.stop(DATA_DEPENDENT_JUMP, item.meta.text)
     if kind is type or kind is FunctionType:
         return True

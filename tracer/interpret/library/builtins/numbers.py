@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from tracer.interpret.call import NO_KEYWORDS
+from tracer.interpret.constant_data import constant_data
 from tracer.interpret.constants import computed
 from tracer.interpret.policy import (
     immutable,
@@ -101,6 +102,9 @@ def _real_number(trace: Trace, item: Item, kind: Any) -> Item:
     if isinstance(item, TensorValue):
         if trace.shapes is not None and trace.shapes.data and READ_AS.get(kind, _no)(item.meta.dtype):
             return tensor_op(trace, ("method", "item"), [_of_largest_kind(trace, item, kind)])
+        data = constant_data(trace, item)
+        if data is not None and data.numel() == 1:
+            return kind(data)
         trace.stop(DATA_TO_PYTHON, f"{kind.__name__}() of a tensor")
     if not isinstance(item, Value) and not is_of_program(trace, item, METHODS[kind]):
         return item
