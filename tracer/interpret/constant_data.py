@@ -67,7 +67,7 @@ def _before(node: Node) -> set[Node] | None:
 
 def _is_constant(node: Node) -> bool:
     """Whether a call gives the same for the same arguments, whenever it is made; tensors are not among those of all."""
-    if node.op not in ("call_function", "call_method") or is_write(node):
+    if node._erased or node.op not in ("call_function", "call_method") or is_write(node):
         return False
     if node.target is operator.getitem and prediction_of(node) is None:
         return True  # of the results of one call
