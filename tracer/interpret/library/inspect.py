@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import types
-from typing import Any
+from typing import Any, NoReturn
 
 from tracer.interpret.functions import FunctionFacts
+from tracer.interpret.library.sys import refuse_frame
 from tracer.interpret.policy import (
     interpret,
     lookaside,
@@ -46,6 +47,11 @@ interpret(
         if isinstance(function, types.FunctionType)
     },
 )
+
+
+@lookaside(inspect.currentframe)
+def _currentframe(trace: Trace) -> NoReturn:
+    refuse_frame(trace)
 
 
 @lookaside(inspect.signature)

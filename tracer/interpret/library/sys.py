@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from tracer.guards.source import constant
+from tracer.interpret.location import is_library_file
 from tracer.interpret.policy import lookaside, pure, refuse
 from tracer.interpret.trace import Trace
 from tracer.reasons import DEBUGGER, FRAME_INSPECTION, FRAME_OBJECT, UNSUPPORTED_CALL
@@ -24,20 +24,17 @@ NOTHING = (None, None, None)
 
 
 @lookaside(sys._getframe)
-def _getframe(trace: Trace, depth: Item = 0) -> NoReturn:
+def refuse_frame(trace: Trace, depth: Item = 0) -> NoReturn:
     """A break. If it is the captured frame that the program asks for, this runs as it is, so that there is one.
 
     Libraries ask for the frame of their callers, in order to read its globals (`namedtuple`): any one will do.
     """
     frame: Any = trace.frame
     depth = realise(trace, depth)
-    is_captured = isinstance(depth, int) and depth == frame.depth and frame.library_of is None
+    is_captured = isinstance(depth, int) and depth == frame.depth
+    if is_captured and depth:
+        is_captured = not is_library_file(frame.code.filename)
     trace.stop(FRAME_OBJECT if is_captured else FRAME_INSPECTION, "a frame")
-
-
-@lookaside(inspect.currentframe)
-def _currentframe(trace: Trace) -> NoReturn:
-    _getframe(trace)
 
 
 @lookaside(sys.exc_info)
