@@ -5,6 +5,7 @@ import types
 
 import pytest
 import torch
+from torch import nn
 
 from tests.check import check, one_graph
 from tracer import capture, graph_break
@@ -419,3 +420,69 @@ def test_arguments_of_a_partial_that_is_called_are_part_of_one_graph():
         return partial(x, x), made(x), made.keywords["alpha"], made.func
 
     one_graph(program, torch.ones(2), functools.partial(torch.add, alpha=2))
+
+
+class Base:
+    @capture
+    def scaled(self, x):
+        self.calls = getattr(self, "calls", 0) + 1
+        return x * 2
+
+    @classmethod
+    @capture
+    def of_class(cls, x):
+        return x + len(cls.__name__)
+
+    @capture
+    @staticmethod
+    def of_nothing(x):
+        return x.relu()
+
+    @property
+    @capture
+    def two(self):
+        return 2
+
+
+class Derived(Base):
+    @capture
+    def scaled(self, x):
+        return super().scaled(x) + self.two
+
+
+class Layer(nn.Module):
+    @capture
+    def forward(self, x):
+        return x.relu()
+
+
+def test_captured_methods_are_methods_where_captured_code_calls_them():
+    def program(item, layer, x):
+        method = item.scaled
+        y = layer(method(x)) + layer.forward(x) + item.of_class(x) + item.of_nothing(x)
+        return y + Base.scaled(item, x), method.__self__ is item, type(method).__name__, item.calls
+
+    for item in (Base(), Derived()):
+        check(program, item, Layer(), torch.randn(3), breaks=[])
+        captured = capture(program, fullgraph=True)
+        captured(item, Layer(), torch.randn(3))
+        assert [entry.ops > 5 for entry in captured.entries] == [True]
+
+
+def test_a_captured_method_that_is_replaced_is_captured_again():
+    class Local:
+        @capture
+        def scaled(self, x):
+            return x * 2
+
+    @capture
+    def program(item, x):
+        return item.scaled(x)
+
+    before = Local.scaled
+    assert program(Local(), torch.ones(1)).item() == 2
+    Local.scaled = capture(lambda self, x: x * 3)
+    assert program(Local(), torch.ones(1)).item() == 3
+    assert len(program.entries) == 2 and not any(entry.broke for entry in program.entries)
+    Local.scaled = before
+    assert program(Local(), torch.ones(1)).item() == 2 and len(program.entries) == 2

@@ -137,7 +137,7 @@ def test_limit_is_one_warning_for_a_function_and_says_what_keeps_changing(caplog
     (record,) = [record for record in caplog.records if "step, test_logs.py:30" in record.getMessage()]
     assert record.levelno == logging.WARNING and "2 captures, its limit" in record.getMessage()
     assert "What keeps changing: flag (flag is 'ccc', captured with" in record.getMessage()
-    assert "pass a number that changes as a tensor" in record.getMessage()
+    assert "pass what changes as a tensor, if it is a number" in record.getMessage()
 
 
 def test_limit_names_the_number_that_the_captures_were_specialised_on(caplog):
@@ -149,7 +149,7 @@ def test_limit_names_the_number_that_the_captures_were_specialised_on(caplog):
         assert step(torch.ones(1), number) == 2
     (line,) = [line for line in lines(caplog) if "its limit" in line]
     assert "What keeps changing: number (" in line and line.count(";") == 3 and "; 2 more)" in line
-    assert "pass a number that changes as a tensor" in line
+    assert "pass what changes as a tensor, if it is a number" in line
 
 
 def test_internal_error_is_one_warning_for_a_function(caplog, monkeypatch):

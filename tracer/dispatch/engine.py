@@ -63,7 +63,7 @@ from tracer.store.graphs import StoredGraph
 from tracer.values.shapes import History, NotExpressible, Shapes
 
 LIMIT_HINTS = {
-    "equal": "pass a number that changes as a tensor, or do not read it in the captured function",
+    "equal": "pass what changes as a tensor, if it is a number, or do not read it in the captured function",
     "same object": "keep one object and change it, instead of making another for each call",
     "expression": "do not decide by a size or number that changes, or pass the number as a tensor",
     "tensor": "capture with dynamic=True if sizes change, or give the tensors one dtype and layout",

@@ -32,7 +32,8 @@ function drawing(nodes, items, open, now, choose) {
     const [first, second] = label(item);
     return make("g", { class: `item ${kind}${marked}`, transform: `translate(${x(index) - BOX.width / 2} ${y(index)})`,
       onclick: () => choose(item) },
-      make("title", {}, item.children ? `${item.name}: open` : item.node.code || item.node.source || item.node.name),
+      make("title", {}, item.children ? `${item.name}: open`
+        : [item.node.code || item.node.source || item.node.name, item.node.meta].filter(Boolean).join("\n")),
       make("rect", { class: "box", width: BOX.width, height: BOX.height, rx: 5 }),
       make("text", { x: 8, y: 16 }, cut(first, 27)),
       make("text", { x: 8, y: 31, class: "faint" }, cut(second, 27)));

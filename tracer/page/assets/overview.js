@@ -57,5 +57,5 @@ function captureLink(index) {
   const capture = DATA.entries[index];
   const words = capture.native ? "natively" : many(capture.ops, "operator");
   return make("a", { href: address(index, capture.graph ? "graph" : "program"), "data-capture": index },
-    `${index + 1}. ${capture.place.split(", ").pop()}: ${words}`, capture.broke ? make("span", { class: "warn" }, " ⚠") : null);
+    `${index + 1}. ${capture.place.split(", ").pop()}: ${words}`, capture.broke ? make("span", { class: "warn", title: "a graph break" }, "\u00a0⚠") : null);
 }

@@ -78,6 +78,8 @@ def bind(context: Context, stored: Any, value: Item, cls: type, name: str, holde
     if binder is not None:
         return binder(context, stored, value, cls, name)
     wrapped = stored if isinstance(stored, Value) else plain_class_attribute(context, stored, holder or cls, name)
+    if type(wrapped) in PLAIN_METHODS:  # a captured function, which stands for its original
+        return wrapped if value is None else BoundMethod(wrapped, value)
     return wrapped if getter is MISSING else call_stored(context, getter, wrapped, "__get__", [value, cls])
 
 
