@@ -7,7 +7,6 @@ that of the fast mode of torch.autograd.gradcheck. If a model fails, each of its
 
 from __future__ import annotations
 
-import linecache
 import sys
 import threading
 import time
@@ -34,6 +33,7 @@ from backends.crosscheck.walk import steps, undisturbed
 from backends.slopes import Slope, slopes_of
 from backends.verdict import Verdict
 from passes.operators.targets import UnknownTarget
+from passes.places import source_lines
 
 NOT_THE_USERS: Final = (__file__, f"{Path(torch.__file__).parent}/", "<")
 SLOPE: Final = Variation("slope")
@@ -194,7 +194,8 @@ def _line() -> str | None:
     if frame is None:
         return None
     file, line = frame.f_code.co_filename, frame.f_lineno
-    return f'  File "{file}", line {line}, in {frame.f_code.co_name}\n    {linecache.getline(file, line).strip()}'
+    text = "".join(source_lines(file)[line - 1 : line]).strip()
+    return f'  File "{file}", line {line}, in {frame.f_code.co_name}\n    {text}'
 
 
 def _operator(

@@ -13,12 +13,14 @@ from itertools import count
 from types import FunctionType
 from typing import Any
 
+from passes.printable import printable
+
 _numbers = count()
 
 
 def unused_filename(name: str) -> str:
     """A name for the file of a function that no other function has, with `name` for people to read."""
-    return f"<bytegraph {name} {next(_numbers)}>"
+    return f"<bytegraph {printable(name)} {next(_numbers)}>"
 
 
 class Lines(Sequence[str]):

@@ -5,8 +5,9 @@ The first group is written by bytegraph, the second by torch's own tools and by 
 
 from __future__ import annotations
 
-import linecache
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from passes.places import source_lines
 
 if TYPE_CHECKING:
     from torch.fx import Node
@@ -118,5 +119,5 @@ def origin(node: Node) -> str | None:
     line = line_of(node)
     if line is None:
         return stack_trace_of(node)
-    text = linecache.getline(line.file, line.line).strip()
+    text = "".join(source_lines(line.file)[line.line - 1 : line.line]).strip()
     return f'  File "{line.file}", line {line.line}, in {line.function}\n    {text}'

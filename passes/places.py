@@ -1,7 +1,8 @@
-"""Lines of the program as messages name them. Nothing here reads a file."""
+"""Lines of the program: how messages name them, and their text."""
 
 from __future__ import annotations
 
+import linecache
 import sys
 from os import path
 from typing import Any
@@ -16,6 +17,14 @@ def line_name(file: str, line: int) -> str:
     """A line as messages name it: `mlp.py:12`, or `cell 4, line 12` of a notebook."""
     cell = _cell_of(file)
     return f"{cell}, line {line}" if cell else f"{path.basename(file)}:{line}"
+
+
+def source_lines(file: str) -> list[str]:
+    """The lines of a file, with their ends; none where there is no such file, or none can have this name."""
+    try:
+        return linecache.getlines(file)
+    except ValueError:  # a NUL, or half of a character
+        return []
 
 
 def _cell_of(file: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from passes.places import line_name
+from passes.printable import printable
 from tracer.events import KINDS, LOG, Event
 from tracer.guards.words import first_of
 
@@ -79,6 +80,14 @@ class OnStandardError(logging.StreamHandler[Any]):
             super().emit(record)
 
 
+class PrintableFormatter(logging.Formatter):
+    """Text of the program's (names, constants) gives a terminal no command."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The record as lines that a terminal only shows."""
+        return printable(super().formatMessage(record))
+
+
 def topics_of(words: str | Iterable[str]) -> dict[str, bool]:
     """The topics that `words` name, such as `"breaks,+graphs"`, and whether with detail.
 
@@ -122,7 +131,7 @@ def set_log(topics: str | Iterable[str] | None = None, *, json: str | os.PathLik
         LOGGER.removeHandler(handler)
     if chosen:
         handler = OnStandardError()
-        handler.setFormatter(logging.Formatter("bytegraph: %(message)s"))
+        handler.setFormatter(PrintableFormatter("bytegraph: %(message)s"))
         LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.INFO if chosen else logging.NOTSET)
     detailed = {kind for topic, detail in chosen.items() if detail for kind in TOPICS[topic]}

@@ -77,7 +77,7 @@ def dump_entries(code: CodeType, entries: list[Entry], what: str, path: Any) -> 
     else:
         text = KINDS[what](code, entries)
     if path is not None:
-        Path(path).write_text(text)
+        Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
     return text
 
 
@@ -175,7 +175,7 @@ class Explanation:
 
         text = page_of(page_facts(title, self.entries, self.events, self.accounts))
         if path is not None:
-            Path(path).write_text(text)
+            Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
         return text
 
     def _repr_html_(self) -> str:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from backends.crosscheck.calls import is_plain
 from backends.crosscheck.sources import Slices, is_installed, used_names
-from backends.crosscheck.text import CannotWrite, memory_text, text_of
+from backends.crosscheck.text import CannotWrite, memory_text, name_text, text_of
 from passes.operators.targets import UnknownTarget, target_name
 
 REBUILT: Final = '''def instance(kind, state):
@@ -98,7 +98,7 @@ class ObjectTexts:
         """The name of an operator of torch or of Python; an operator that others registered is defined."""
         if isinstance(value, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
             self.slices.add_operator(value)
-            return f"torch.ops.{value}"
+            return f"torch.ops.{name_text(str(value))}"
         if not callable(value) or not getattr(value, "__hash__", None):
             return None
         try:
@@ -115,16 +115,18 @@ class ObjectTexts:
     def _global(self, value: Any) -> str | None:
         """The name of what a module defines."""
         if isinstance(value, ModuleType):
-            self.slices.imports.add(f"import {value.__name__}")
-            return value.__name__
+            name = name_text(value.__name__)
+            self.slices.imports.add(f"import {name}")
+            return name
         for module in _modules_of(value):
             path = _path_in(module, value)
             if path is None:
                 continue
+            path = name_text(path)
             if module.__name__ == "builtins":
                 return path
             if is_installed(module):
-                self.slices.imports.add(f"import {module.__name__}")
+                self.slices.imports.add(f"import {name_text(module.__name__)}")
                 return f"{module.__name__}.{path}"
             self.slices.add(module, path.split(".")[0])
             return path
@@ -138,11 +140,11 @@ class ObjectTexts:
         if isinstance(value, type):
             return self._class(value)
         if isinstance(value, MethodType | BuiltinFunctionType) and value.__self__ is not None:
-            return f"{self.expression(value.__self__)}.{value.__name__}"
+            return f"{self.expression(value.__self__)}.{name_text(value.__name__)}"
         if isinstance(value, functools.partial):
             self.slices.imports.add("import functools")
             words = [self.expression(value.func), *map(self.expression, value.args)]
-            words += [f"{name}={self.expression(part)}" for name, part in value.keywords.items()]
+            words += [f"{name_text(name)}={self.expression(part)}" for name, part in value.keywords.items()]
             return f"functools.partial({', '.join(words)})"
         kind = type(value)
         if getattr(value, "__dict__", None) is None or kind.__new__ is not object.__new__ or _is_builtin(kind):
@@ -190,7 +192,7 @@ class ObjectTexts:
             cells.update(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         module = sys.modules[kind.__module__]
         self._add_globals(ast.parse(text), vars(module), tuple(cells))
-        return self._define(kind, kind.__name__, f"{text}\nreturn {kind.__name__}", cells)
+        return self._define(kind, kind.__name__, f"{text}\nreturn {name_text(kind.__name__)}", cells)
 
     def _add_globals(self, node: ast.AST, namespace: Mapping[str, Any], local: tuple[str, ...]) -> None:
         """Have the module's definitions of what a function reads of it."""
@@ -205,7 +207,7 @@ class ObjectTexts:
         for variable, cell in cells.items():
             if variable == "__class__" or _content(cell) is value:
                 continue
-            lines.append(f"{variable} = {self.expression(_content(cell))}")
+            lines.append(f"{name_text(variable)} = {self.expression(_content(cell))}")
         plain = name if name.isidentifier() and not keyword.iskeyword(name) else "function"
         new = f"{plain}_{len(self._names) + 1}"
         text = textwrap.indent("\n".join([*lines, body.strip("\n")]), "    ")

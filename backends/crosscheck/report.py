@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from backends.crosscheck.sweep import Variation
 from backends.crosscheck.text import CannotWrite
 from backends.verdict import Verdict
 
+MOST_LETTERS: Final = 100  # of a name, in the name of a file
 SCRIPT_SECONDS = 300.0  # a script that is not done by then is not verified
 CHECKED: Final = "BYTEGRAPH_CHECKED_SCRIPT"  # set in the environment of a script that is run to see how it ends
 
@@ -117,15 +119,17 @@ class CrosscheckReport:
 
 def write(text: str, name: str, folder: str | Path | None) -> Path:
     """Write a script to a new file in `folder`, or among the temporary files."""
+    name = re.sub(r"\W", "_", name)[:MOST_LETTERS]
     if folder is None:
-        with tempfile.NamedTemporaryFile("w", prefix=f"crosscheck_{name}_", suffix=".py", delete=False) as file:
+        prefix = f"crosscheck_{name}_"
+        with tempfile.NamedTemporaryFile("w", prefix=prefix, suffix=".py", delete=False, encoding="utf-8") as file:
             file.write(text)
         return Path(file.name)
     Path(folder).mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         path = Path(folder) / (f"crosscheck_{name}.py" if number == 1 else f"crosscheck_{name}_{number}.py")
         try:
-            with path.open("x") as file:
+            with path.open("x", encoding="utf-8") as file:
                 file.write(text)
         except FileExistsError:
             continue

@@ -36,10 +36,11 @@ from backends.crosscheck.sweep import (
     seed_state,
     with_other_values,
 )
-from backends.crosscheck.text import CannotWrite, ScriptText, begin_of, memory_text, text_of
+from backends.crosscheck.text import CannotWrite, ScriptText, begin_of, memory_text, name_text, text_of
 from backends.eager import EXPRESSIONS
 from passes.node_meta import STACK_TRACE, stack_trace_of
 from passes.operators.modes import Modes
+from passes.printable import printable
 
 TEMPLATE: Final = '''"""{title}
 
@@ -145,7 +146,7 @@ def script(trial: CrosscheckTrial, variation: Variation, difference: CrosscheckD
 
 def _in_docstring(text: str) -> str:
     """A text that neither ends a docstring nor escapes anything in one, whatever names it has."""
-    return text.replace('"""', "'''").replace("\\", "/")
+    return printable(text).replace('"""', "'''").replace("\\", "/")
 
 
 def _body(
@@ -271,7 +272,7 @@ def _graph_lines(module: GraphModule, objects: ObjectTexts) -> list[str]:
         return text_of(map_arg(value, lambda used: texts[used]))
 
     for node in module.graph.nodes:
-        texts[node] = ScriptText(f"{node.name}_")  # no name of the script's own
+        texts[node] = ScriptText(f"{name_text(node.name)}_")  # no name of the script's own
         if node.op == "output":
             lines.append(f"graph.output({written(tuple(node.args[0]))})")
         elif node.op == "placeholder":
@@ -314,7 +315,7 @@ def graph_function(name: str, module: GraphModule, objects: ObjectTexts) -> str:
 
     parameters = [node.name for node in module.graph.nodes if node.op == "placeholder"]
     for node in module.graph.nodes:
-        texts[node] = ScriptText(node.name)
+        texts[node] = ScriptText(name_text(node.name))
         if node.op == "output":
             lines.append(f"return {text_of(tuple(written(node.args[0])))}")
         elif node.op in ("call_function", "call_method"):
@@ -329,14 +330,14 @@ def graph_function(name: str, module: GraphModule, objects: ObjectTexts) -> str:
 
 def call_text(op: str, target: Any, args: Any, kwargs: Any, objects: ObjectTexts) -> str:
     """One call on texts and constants, as source. Raises CannotWrite, UnknownTarget."""
-    words = [*map(text_of, args), *(f"{name}={text_of(value)}" for name, value in kwargs.items())]
+    words = [*map(text_of, args), *(f"{name_text(name)}={text_of(value)}" for name, value in kwargs.items())]
     if op == "call_method":
-        return f"{words[0]}.{target}({', '.join(words[1:])})"
+        return f"{words[0]}.{name_text(target)}({', '.join(words[1:])})"
     template = EXPRESSIONS.get(target) if getattr(target, "__hash__", None) else None
     if template and not kwargs and " = " not in template:
         return template.format(*(word if word.isidentifier() else f"({word})" for word in words))
     if target is getattr and len(args) == 2:
-        return f"{words[0]}.{args[1]}"
+        return f"{words[0]}.{name_text(args[1])}"
     return f"{objects.expression(target)}({', '.join(words)})"
 
 

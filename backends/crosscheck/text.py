@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import keyword
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,6 +16,13 @@ LITERALS: Final = 64  # elements that are written as numbers; more are written a
 
 class CannotWrite(ValueError):
     """A call that cannot be written as text, because it takes an object that has no source text."""
+
+
+def name_text(name: str) -> str:
+    """A name, or several with dots between, as it may stand in source. Raises CannotWrite for any other text."""
+    if all(part.isidentifier() and not keyword.iskeyword(part) for part in name.split(".")):
+        return name
+    raise CannotWrite(f"{name!r} is not a name")
 
 
 class ScriptText(str):
@@ -41,8 +48,13 @@ def text_of(value: Any) -> str:
         return f"slice({text_of(value.start)}, {text_of(value.stop)}, {text_of(value.step)})"
     if isinstance(value, torch.device):
         return f"torch.device({str(value)!r})"
-    if value is None or value is ... or isinstance(value, bool | int | float | complex | str):
+    if value is None or value is ... or isinstance(value, bool):
         return "..." if value is ... else repr(value)
+    if isinstance(value, complex):  # what Python prints of one loses signs of zeros, and has no word for infinities
+        return f"complex({value.real!r}, {value.imag!r})"
+    if isinstance(value, int | float | str):  # of a subclass, the number or text itself
+        plain: Any = next(kind for kind in (int, float, str) if isinstance(value, kind))
+        return plain.__repr__(value)
     if isinstance(value, torch.dtype | torch.layout | torch.memory_format):
         return str(value)
     raise CannotWrite(f"an argument is a {type(value).__name__}")
@@ -68,10 +80,8 @@ def memory_text(value: Tensor, values: Sequence[Any]) -> str:
     if flat.numel() == 0:
         return f"torch.empty(0, {dtype})"
     if bool((flat == flat[0]).all()) and (flat.is_complex() or len(set(flat.signbit().tolist())) == 1):
-        return f"torch.full(({flat.numel()},), {flat[0].item()!r}, {dtype})"
+        return f"torch.full(({flat.numel()},), {text_of(flat[0].item())}, {dtype})"
     if flat.numel() <= LITERALS:
-        numbers = flat.tolist()
-        if not any(isinstance(number, complex) and not math.isfinite(abs(number)) for number in numbers):
-            return f"torch.tensor({numbers!r}, {dtype})"
+        return f"torch.tensor({text_of(flat.tolist())}, {dtype})"
     data = bytes(flat.view(torch.uint8).tolist()) if flat.element_size() > 0 else b""
     return f"torch.frombuffer(bytearray.fromhex({data.hex()!r}), {dtype}).clone()"

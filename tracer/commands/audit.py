@@ -92,7 +92,7 @@ def _write(folder: Path, audits: list[Audit]) -> dict[str, Path]:
             continue
         if text is not None:
             written[each.op] = folder / file_name(each)
-            written[each.op].write_text(text)
+            written[each.op].write_text(text, encoding="utf-8")
     return written
 
 

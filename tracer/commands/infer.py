@@ -132,7 +132,7 @@ def _emit(file: Path, folder: Path, tasks: list[Task], modules: tuple[str, ...])
             usable.append(rule)
     if not usable:
         raise RuleError("no fake kernel was written: no rule of a custom operator allows one")
-    file.write_text(fake_kernels(usable))
+    file.write_text(fake_kernels(usable), encoding="utf-8")
     say(f"{file}: fake kernels of {', '.join(rule.op for rule in usable)}", err=True)
 
 

@@ -157,7 +157,7 @@ def write_output(path: Path, text: str) -> None:
     """Write what a command was asked to write, and the folders that it goes into. Raises ProgramError if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ProgramError(f"cannot write {path}: {error.strerror}") from error
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import linecache
 from typing import Any, Final
 
-from passes.places import file_name
+from passes.places import file_name, source_lines
 
 AROUND: Final = 3
 """Lines shown before and after a line that is referred to."""
@@ -40,7 +39,7 @@ class Sources:
         return [self._file(name, self._lines[number]) for name, number in self._files.items()]
 
     def _file(self, name: str, wanted: set[int]) -> dict[str, Any]:
-        text = linecache.getlines(name)
+        text = source_lines(name)
         if len(text) > MOST_LINES:
             shown = {near for line in wanted for near in range(line - AROUND, line + AROUND + 1)}
         else:
