@@ -204,6 +204,16 @@ def test_both_levels_at_once(tmp_path):
     assert not [call.op for call in calls if call.level == "function" and call.op.startswith("aten")]
 
 
+def test_lists_written_to_are_seen_at_both_levels_though_no_byte_changes(tmp_path):
+    tensors = [torch.zeros(2), torch.zeros(3)]
+    calls = recorded(tmp_path, lambda: torch._foreach_zero_(tensors), levels=("aten", "function"))
+    assert {call.op: list(call.outcome.mutated) for call in calls} == {
+        "aten::_foreach_zero_": [0, 1],
+        "torch._foreach_zero_": [0, 1],
+    }
+    assert [tensor._version for tensor in tensors] == [1, 1]
+
+
 def test_calls_without_data_are_not_recorded(tmp_path):
     from torch._subclasses import FakeTensorMode
 

@@ -13,6 +13,7 @@ from types import FunctionType
 from typing import Any, Final
 
 import torch
+from torch.autograd.graph import increment_version
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -89,7 +90,15 @@ class AtenMode(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if types:  # fake tensors and other subclasses: kernels do not get these
             return func(*args, **(kwargs or {}))
-        return self._see("aten", func, args, kwargs)
+        lists = lists_written(func)
+        if not lists:
+            return self._see("aten", func, args, kwargs)
+        with torch._C.DisableTorchFunction():
+            before = [(each, each._version) for place in lists for each in args[place] if not each.is_inference()]
+        result = self._see("aten", func, args, kwargs)
+        with torch._C.DisableTorchFunction():
+            increment_version([each for each, version in before if each._version == version])
+        return result
 
 
 class FunctionMode(TorchFunctionMode):
@@ -113,6 +122,16 @@ class FunctionMode(TorchFunctionMode):
                 return inner(*args, **kwargs)
         finally:
             self._entered.pop()
+
+
+@lru_cache(maxsize=1 << 14)
+def lists_written(target: torch._ops.OpOverload) -> tuple[int, ...]:
+    """Where an overload takes lists of tensors that it writes to, which torch does not count below a dispatch mode."""
+    return tuple(
+        place
+        for place, parameter in enumerate(target._schema.arguments)
+        if str(parameter.type) == "List[Tensor]" and parameter.alias_info is not None and parameter.alias_info.is_write
+    )
 
 
 @lru_cache(maxsize=1 << 14)

@@ -161,8 +161,16 @@ def bindings(target: Target, args: Arguments, kwargs: Keywords) -> Iterator[Bind
     if function is None:
         return
     swapped = arguments is not args and len(arguments) == len(args)
-    for other in (function, *equivalents(function, arguments)):
+    for other in (function, *_overload(function, arguments, kwargs), *equivalents(function, arguments)):
         yield _binding(other, arguments, kwargs, swapped)
+
+
+def _overload(function: Function, args: Arguments, kwargs: Keywords) -> Iterator[Function]:
+    """The overload that a call of a packet, such as torch.ops.aten.sum, runs."""
+    if isinstance(function, torch._ops.OpOverloadPacket):
+        schema, _ = chosen_schema(function, args, dict(kwargs))
+        if schema is not None:
+            yield getattr(function, schema.overload_name or "default")
 
 
 def equivalents(function: Function, args: Arguments = ()) -> Iterator[Function]:

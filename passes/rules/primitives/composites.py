@@ -96,3 +96,41 @@ def exchanged_grid(tensors: Sequence[Any], place: int) -> Strided:
         return grid(tensors, place)
     first, second, *rest = tensors
     return grid((second, first, *rest), 1 - place if place < 2 else place)
+
+
+@primitive("Strided, Strided -> Strided")
+def kronecker(one: Any, other: Any) -> Strided:
+    """torch.kron: each dimension of `one` beside that of `other`, multiplied, and each pair viewed as one dimension.
+
+    After ATen/native/LinearAlgebra.cpp, `KronImpl`, which refuses layouts in which a pair cannot be viewed so.
+    """
+    rank = max(len(one.shape), len(other.shape))
+    left, right = _padded(one, rank), _padded(other, rank)
+    shape, operands = [], []
+    for size, size_other in zip(left.shape, right.shape, strict=True):
+        shape += [size, size_other]
+    for place, operand in enumerate((left, right)):
+        sizes: list[Any] = []
+        for size in operand.shape:
+            sizes += [1, size] if place else [size, 1]
+        operands.append(view(operand, tuple(sizes)))
+    pairs = Strided(tuple(shape), iterated(tuple(shape), *operands), 0)
+    return view(pairs, tuple(a * b for a, b in zip(left.shape, right.shape, strict=True)))
+
+
+def _padded(tensor: Any, rank: int) -> Strided:
+    """The view with dimensions of size 1 in front, up to `rank`."""
+    return view(tensor, (1,) * (rank - len(tensor.shape)) + tuple(tensor.shape))
+
+
+@primitive("Tensors -> Ints")
+def block_diagonal(tensors: Sequence[Any]) -> Ints:
+    """Shape of torch.block_diag: rows and columns of all matrices; a vector is one row, and a number one of one."""
+    rows: Any = 0
+    columns: Any = 0
+    for tensor in tensors:
+        if len(tensor.shape) > 2:
+            undefined("more than two dimensions")
+        row_count, column_count = (1, 1, *tensor.shape)[-2:]
+        rows, columns = rows + row_count, columns + column_count
+    return (rows, columns)

@@ -17,7 +17,7 @@ import torch
 from passes.rules.language import primitive, undefined
 from passes.rules.primitives.iterator import iterated, laid_out_like
 from passes.rules.primitives.layouts import contiguous, preserved
-from passes.rules.primitives.shapes import broadcast_shapes
+from passes.rules.primitives.shapes import broadcast_shapes, wrapped
 from passes.rules.primitives.types import summed
 from passes.rules.primitives.views import Product, view
 
@@ -50,6 +50,23 @@ def keeps_all(equation: str, tensors: Sequence[Any]) -> bool:
         return False
     order = order_of(equation, (len(tensors[0].shape),))
     return order.returned == order.total
+
+
+@primitive("Ints, Ints, IntOrInts, IntOrInts -> Ints")
+def contracted_along(shape: Sequence[Any], other: Sequence[Any], dims: Any, other_dims: Any) -> Ints:
+    """Shape of torch.tensordot: what is left of `shape`, then of `other`, when pairs of dimensions are summed over."""
+    one, two = _wrapped(dims, len(shape)), _wrapped(other_dims, len(other))
+    if len(one) != len(two) or len(set(one)) < len(one) or len(set(two)) < len(two):
+        undefined("as many dimensions of both, and none twice")
+    for left, right in zip((shape[dim] for dim in one), (other[dim] for dim in two), strict=True):
+        if left != right and left != 1 and right != 1:
+            undefined("sizes that differ")
+    kept = (size for dim, size in enumerate(shape) if dim not in one)
+    return (*kept, *(size for dim, size in enumerate(other) if dim not in two))
+
+
+def _wrapped(dims: Any, rank: int) -> list[int]:
+    return [wrapped(dim, rank) for dim in ((dims,) if isinstance(dims, int) else dims)]
 
 
 def _contracted(equation: str, tensors: Sequence[Any]) -> Product:

@@ -369,3 +369,15 @@ def _count_of_steps(start: Any, end: Any, step: Any) -> Any:
     if isinstance(start, int) and isinstance(end, int) and isinstance(step, int):
         return -((start - end) // step)
     return math.ceil((end - start) / step)
+
+
+@primitive("Ints, Int, Int, Int -> Ints")
+def diagonals(shape: Sequence[Any], offset: Any, dim1: Any, dim2: Any) -> Ints:
+    """Shape of torch.diag_embed: the last dimension becomes a diagonal of matrices, at two dimensions of the result."""
+    rank = len(shape) + 1
+    first, second = wrapped(dim1, rank), wrapped(dim2, rank)
+    if not shape or first == second:
+        undefined("a vector, and two dimensions, are needed")
+    rest = iter(shape[:-1])
+    size = shape[-1] + abs(offset)
+    return tuple(size if dim in (first, second) else next(rest) for dim in range(rank))

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from passes.rules.language import primitive, undefined
+from passes.rules.primitives.iterator import iterated
 from passes.rules.primitives.layouts import by_stride, preserved, suggested, transformed
 from passes.rules.primitives.shapes import wrapped
 from passes.rules.primitives.types import as_complex_type, floating, is_integral, real
-from passes.rules.primitives.views import Product, Strided
+from passes.rules.primitives.views import Product, Strided, transpose, unsqueeze
 
 Ints = tuple[Any, ...]
 
@@ -155,6 +156,43 @@ def _fitted(source: _Source, lengths: Sequence[Any], dims: Ints) -> Strided:
     if source.is_lazy:
         part = part._replace(stride=preserved(part))
     return part if shape == cut else Strided(tuple(shape), suggested(shape, part), 0)
+
+
+@primitive("Tensor, Int, Given, Given, Tensor?, Given -> Strided")
+def spectrogram(signal: Any, length: Any, hop: Any, width: Any, window: Any, onesided: Any) -> Strided:
+    """torch.stft of (samples,) or (batch, samples): a spectrum of each frame, with the frames as last dimension.
+
+    After ATen/native/SpectralOps.cpp. A hop of None is a quarter of the frame's length; one side of the spectrum is
+    computed of real numbers unless `onesided` denies it. Frames overlap in memory until a window, which may be
+    narrower, makes copies of them.
+    """
+    step = length // 4 if hop is None else hop
+    is_complex = signal.dtype.is_complex or (window is not None and window.dtype.is_complex)
+    if len(signal.shape) not in (1, 2) or length <= 0 or step <= 0 or signal.shape[-1] < length:
+        undefined("no frame fits")
+    if onesided and is_complex:
+        undefined("one side of a spectrum of complex numbers")
+    batch = signal if len(signal.shape) == 2 else unsqueeze(signal, 0)
+    place = batch.stride[-1]
+    shape = (batch.shape[0], 1 + (signal.shape[-1] - length) // step, length)
+    frames = Strided(shape, (batch.stride[0], step * place, place), 0)
+    if window is not None or (width is not None and width < length):
+        frames = Strided(shape, iterated(shape, frames, Strided((length,), (1,), 0)), 0)
+    bins = length if is_complex or onesided is False else length // 2 + 1
+    spectra = transpose(_laid_out(frames, (2,), (*shape[:2], bins)), 1, 2)
+    return spectra if len(signal.shape) == 2 else Strided(spectra.shape[1:], spectra.stride[1:], 0)
+
+
+@primitive("Ints, Int, Given, Bool, Given -> Ints")
+def resynthesized(shape: Sequence[Any], length: Any, hop: Any, center: Any, samples: Any) -> Ints:
+    """Shape of torch.istft of (bins, frames) or (batch, bins, frames): `samples`, or as many as the frames cover."""
+    if len(shape) not in (2, 3):
+        undefined("ranks do not fit")
+    step = length // 4 if hop is None else hop
+    covered = length + step * (shape[-1] - 1)
+    if center:
+        covered = covered - 2 * (length // 2)
+    return (*shape[:-2], covered if samples is None else samples)
 
 
 def _laid_out(tensor: Strided, dims: Ints, shape: Ints | None = None) -> Strided:

@@ -37,13 +37,17 @@ def _each(values: Any, count: int) -> Ints:
 def convolved(shape: Sequence[Any], weight: Sequence[Any], stride: Any, padding: Any, dilation: Any) -> Ints:
     """Shape of a convolution of (N, C, *spatial) or (C, *spatial) with a weight (out, in, *kernel).
 
-    The padding may be "valid", which is none, or "same", with which sizes stay.
+    The padding may be "valid", which is none, or "same", with which sizes stay. Of no channels come none, however many
+    the weight has.
     """
     dims = len(weight) - 2
     if dims < 1 or len(shape) not in (dims + 1, dims + 2):
         undefined("ranks do not fit")
+    if weight[0] == 0 or (shape[-dims - 1] != weight[1] and (weight[1] == 0 or shape[-dims - 1] % weight[1] != 0)):
+        undefined("no weight, or one for other channels")
+    channels = weight[0] if weight[1] != 0 else 0
     if padding == "same":
-        return (*shape[: -dims - 1], weight[0], *shape[-dims:])
+        return (*shape[: -dims - 1], channels, *shape[-dims:])
     padding = 0 if padding == "valid" else padding
     steps, pads, spread = _each(stride, dims), _each(padding, dims), _each(dilation, dims)
     sizes = []
@@ -52,7 +56,7 @@ def convolved(shape: Sequence[Any], weight: Sequence[Any], stride: Any, padding:
         if step <= 0 or room < 0:
             undefined("the kernel does not fit")
         sizes.append(room // step + 1)
-    return (*shape[: -dims - 1], weight[0], *sizes)
+    return (*shape[: -dims - 1], channels, *sizes)
 
 
 @primitive("Ints, Ints, IntOrInts, IntOrInts, IntOrInts, IntOrInts, Int -> Ints")
@@ -69,6 +73,8 @@ def transposed_convolved(
     dims = len(weight) - 2
     if dims < 1 or len(shape) not in (dims + 1, dims + 2):
         undefined("ranks do not fit")
+    if weight[0] == 0 or shape[-dims - 1] != weight[0]:
+        undefined("no weight, or one for other channels")
     settings = (_each(stride, dims), _each(padding, dims), _each(output_padding, dims), _each(dilation, dims))
     sizes = [
         (size - 1) * step - 2 * pad + gap * (kernel - 1) + more + 1
@@ -151,6 +157,8 @@ def pooled(
     """Shape of pooling over the last `dims` dimensions; no stride means the kernel's size."""
     if len(shape) not in (dims + 1, dims + 2):
         undefined("ranks do not fit")
+    if len(shape) == dims + 1 and shape[0] == 0:
+        undefined("no channels, and no batch that may be empty")
     kernels = _each(kernel, dims)
     steps = kernels if stride is None or (not isinstance(stride, int) and not stride) else _each(stride, dims)
     pads, spread = _each(padding, dims), _each(dilation, dims)
