@@ -101,9 +101,8 @@ def node_of(trace: Trace, value: TensorValue) -> torch.fx.Node:
 
 class Lowering:
     """The arguments of one call on their way into the graph; `tensors` are those among them, in order, and `numbers`
-    the floats that vary, `numpy_numbers` those of numpy's, `array_numbers` those that the graph computes.
-
-    Implements `tracer.values.graph_arguments.GraphArguments`.
+    the floats that vary, `numpy_numbers` those of numpy's, `array_numbers` those that the graph computes. Implements
+    `tracer.values.graph_arguments.GraphArguments`.
     """
 
     __slots__ = ("array_numbers", "context", "numbers", "numpy_numbers", "tensors")
@@ -168,12 +167,9 @@ class Lowering:
         return True
 
     def _takes_numbers(self, target: Any, keys: Sequence[Any]) -> bool:
-        """Whether what `target` gives, values apart, is the same for others of these numbers.
-
-        Arithmetic with tensors takes a number of numpy for a plain one. A new tensor of one has its dtype.
-        """
+        """Whether what `target` gives, values apart, is the same for others of these numbers."""
         key = tuple(keys)
-        if self.numpy_numbers and (not self.tensors or name_of(target) in MAKERS):
+        if self.numpy_numbers and (not self.tensors or name_of(target) in MAKERS):  # makes its dtype
             return False
         if not self.numbers and (name_of(target) in ITEM_GETTERS or takes_sizes(target, key)):
             return True
