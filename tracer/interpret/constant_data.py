@@ -17,6 +17,9 @@ from passes.node_meta import META, is_write, modes_of, prediction_of
 from passes.operators.catalogue import CPU, name_of
 from passes.operators.randomness import draws, is_known
 from tracer.interpret.trace import Trace
+from tracer.values.base import MISSING
+from tracer.values.from_host import from_host
+from tracer.values.item import Item
 from tracer.values.tensors import TensorValue
 
 MAKERS: Final = frozenset(
@@ -49,6 +52,14 @@ def constant_data(trace: Trace, value: TensorValue) -> torch.Tensor | None:
                 results[node] = target(*args, **kwargs)
     trace.constant_reads += 1
     return results[value.node]
+
+
+def constant_number(trace: Trace, value: TensorValue, reader: str) -> Item:
+    """What a method that reads numbers gives for a tensor whose data is the same in each run; MISSING for others."""
+    data = constant_data(trace, value)
+    if data is None or not (reader == "tolist" or data.numel() == 1):
+        return MISSING
+    return from_host(trace, getattr(data, reader)())
 
 
 def _before(node: Node) -> set[Node] | None:

@@ -36,7 +36,7 @@ from tracer.guards.aliasing import any_written_overlap
 from tracer.interpret.array_indices import INDEXING, without_arrays
 from tracer.interpret.attention_kernels import guard_kernels
 from tracer.interpret.compilers import refuse_for_compilers
-from tracer.interpret.constant_data import constant_data
+from tracer.interpret.constant_data import constant_number
 from tracer.interpret.data_indices import indexed_by_data
 from tracer.interpret.device_guards import guard_current_device
 from tracer.interpret.error_order import keep_errors_in_order
@@ -55,11 +55,10 @@ from tracer.reasons import (
     UNSUPPORTED_CALL,
     NeedsNumber,
 )
-from tracer.values.base import SYMBOLS
+from tracer.values.base import MISSING, SYMBOLS
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
 from tracer.values.computed_numbers import compared
 from tracer.values.dicts import DictValue
-from tracer.values.from_host import from_host
 from tracer.values.graph_arguments import GraphArgument
 from tracer.values.item import Item
 from tracer.values.kinds import kind_of, no_graph_argument
@@ -141,8 +140,6 @@ class Lowering:
 
     def array_number(self, value: NumpyArray) -> GraphArgument:
         """A number of numpy that the graph computes: the plain number that is read from it."""
-        if not value.tensor.meta.dtype.is_floating_point and value.tensor.meta.dtype not in POSITIONS:
-            no_graph_argument(self, value)
         self.array_numbers.append(value)
         return self.lower(tensor_op(self.context, ("method", "item"), (value.tensor,)))
 
@@ -294,9 +291,8 @@ def operator_on_data(
     if name == "item" and in_optimizer(trace) and tensors[0].meta.dtype.is_floating_point:
         number = trace.graph.call(target, nodes[0], None, ANY_NUMBER, trace.location, modes=trace.modes)
         return FloatSymbol(None, nodes=(number,), raises=True)
-    data = constant_data(trace, tensors[0]) if name in DATA_READERS else None
-    if data is not None and (name == "tolist" or data.numel() == 1):
-        return from_host(trace, getattr(data, name)())
+    if name in DATA_READERS and (number := constant_number(trace, tensors[0], name)) is not MISSING:
+        return number
     reason = DATA_TO_PYTHON if name in DATA_READERS else DATA_DEPENDENT_OPERATOR
     if trace.shapes is None or not trace.shapes.data or trace.graph.is_inner:
         trace.stop(reason, name)

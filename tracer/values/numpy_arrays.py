@@ -116,7 +116,9 @@ def _wrap(context: Context, obj: Any, source: Source) -> Item:
 
 def _graph_argument(arguments: GraphArguments, value: NumpyArray) -> GraphArgument:
     """A number is the plain one; operators take no arrays."""
-    return arguments.array_number(value) if value.is_number else no_graph_argument(arguments, value)
+    dtype = value.tensor.meta.dtype
+    is_plain = value.is_number and (dtype.is_floating_point or dtype in (torch.int32, torch.int64))
+    return arguments.array_number(value) if is_plain else no_graph_argument(arguments, value)
 
 
 def _rebuild(emitter: Emitter, value: NumpyArray) -> Fragment:
