@@ -203,9 +203,31 @@ def enumeration(x: Any) -> Any:
     return Color.BLUE.scale(), Color(1).name, [color.value for color in Color], Color["RED"] is Color.RED
 
 
+def subscripts(x: Any) -> Any:
+    class Column:
+        def __class_getitem__(cls, key: Any) -> Any:
+            return f"{cls.__name__}[{key.__name__}]"
+
+    class Ordered(Column):
+        pass
+
+    return x + 1, Column[int], Ordered[str]
+
+
+def annotations_on_demand(x: Any) -> Any:
+    Plain = type("Plain", (), {})
+    facts: list[Any] = []
+    for _ in range(2):
+        facts.append("__annotations__" in Plain.__dict__)
+        facts.append(Plain.__annotations__ is Plain.__dict__["__annotations__"])
+        del Plain.__annotations__
+    return x + 1, facts
+
+
 PROGRAMS = (
     *(plain_class, variables_of_the_function, inheritance, attributes_of_the_class, by_type, abstract, generic),
     *(exception, context_manager, iterator, module, named_tuple, typed_named_tuple, enumeration),
+    *(subscripts, annotations_on_demand),
 )
 
 

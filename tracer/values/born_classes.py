@@ -46,7 +46,8 @@ class BornClass:
     def write(self, context: Context, name: str, item: Item) -> None:
         """Set (or with MISSING delete) what the class stores under a name."""
         if item is MISSING:
-            type.__delattr__(self.stand_in, name)
+            if name in self.stand_in.__dict__:  # what is made where it is asked for, as `__annotations__`, may not be
+                type.__delattr__(self.stand_in, name)
             self.names.pop(name, None)
         else:
             type.__setattr__(self.stand_in, name, stand_in(context, item))

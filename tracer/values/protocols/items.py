@@ -89,7 +89,8 @@ def _parameter(context: Context, container: Any, key: Item) -> Any:
 def _class_item(context: Context, cls: type, key: Item) -> Item:
     """`Generic[T]`, `list[int]`: by the `__class_getitem__` of the program, or of CPython itself."""
     stored = class_attribute(context, cls, "__class_getitem__")
-    if class_of(stored) is classmethod and stored.__func__.__module__ != "typing":
+    is_of_typing = isinstance(stored, classmethod) and stored.__func__.__module__ == "typing"
+    if class_of(stored) is classmethod and not is_of_typing:
         return context.machine.call(
             context, context.machine.bind(context, stored, None, cls, "__class_getitem__"), [key]
         )
