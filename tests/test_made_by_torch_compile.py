@@ -114,10 +114,8 @@ def test_a_function_compiled_inside_leaves_as_torch_makes_it():
         assert made.note == 3 and made.__name__ == "inner" and made._torchdynamo_orig_callable is not made
 
 
-def test_torch_compile_called_inside_with_other_arguments_breaks(monkeypatch: Any):
-    if hasattr(torch._dynamo.config, "issue_3_13_0_warning"):
-        monkeypatch.setattr(torch._dynamo.config, "issue_3_13_0_warning", False)  # of the guards of torch alone
-
+@torch._dynamo.config.patch(issue_3_13_0_warning=False)  # of the guards of torch alone
+def test_torch_compile_called_inside_with_other_arguments_breaks():
     def refused(program: Any) -> None:
         check(program, torch.ones(2), breaks=["function-transform"], recaptures=None)
 
