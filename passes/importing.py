@@ -12,8 +12,8 @@ def import_apart(*names: str) -> None:
 
     Functions that torch's modules call keep their frames in cycles, and with them all the frames that called them and
     what these hold: the program's objects, were they imported where a program runs. Modes that the program is in, such
-    as those for torch functions, would see what modules call, too; they are of its
-    thread. A module that another thread is importing is waited for.
+    as those for torch functions, would see what modules call, too; they are of its thread. A module that another
+    thread is importing is waited for.
     """
     for name in names:
         if name in sys.modules:

@@ -6,16 +6,16 @@ What reads such a tensor is answered while tracing, by computing it.
 from __future__ import annotations
 
 import operator
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch.fx import Node
-from torch.fx.node import map_arg
 
 from passes.meta import TensorMeta
 from passes.node_meta import META, is_write, modes_of, prediction_of
 from passes.operators.catalogue import CPU, name_of
 from passes.operators.randomness import draws, is_known
+from tracer.interpret.graph_values import nodes_before, result_of
 from tracer.interpret.trace import Trace
 from tracer.values.base import MISSING
 from tracer.values.from_host import from_host
@@ -40,18 +40,12 @@ def constant_data(trace: Trace, value: TensorValue) -> torch.Tensor | None:
     """The data of a tensor that is the same in each run; None for all others."""
     if value.node is None or trace.graph.is_inner or trace.function_modes:
         return None
-    needed = _before(value.node)
-    if needed is None or not all(map(_is_constant, needed)) or _is_written(trace, needed):
+    needed = nodes_before(value.node, MOST_NODES)
+    if len(needed) > MOST_NODES or not all(map(_is_constant, needed)) or _is_written(trace, needed):
         return None
-    results: dict[Node, Any] = {}
-    with torch.no_grad():
-        for node in trace.graph.graph.nodes:
-            if node in needed:
-                args, kwargs = map_arg((node.args, node.kwargs), results.__getitem__)
-                target: Any = getattr(torch.Tensor, str(node.target)) if node.op == "call_method" else node.target
-                results[node] = target(*args, **kwargs)
     trace.constant_reads += 1
-    return results[value.node]
+    with torch.no_grad():
+        return result_of(trace, value.node, needed, {})
 
 
 def constant_number(trace: Trace, value: TensorValue, reader: str) -> Item:
@@ -60,20 +54,6 @@ def constant_number(trace: Trace, value: TensorValue, reader: str) -> Item:
     if data is None or not (reader == "tolist" or data.numel() == 1):
         return MISSING
     return from_host(trace, getattr(data, reader)())
-
-
-def _before(node: Node) -> set[Node] | None:
-    """A node, and all those that it is computed from; None if there are many."""
-    needed: set[Node] = set()
-    waiting = [node]
-    while waiting:
-        one = waiting.pop()
-        if one not in needed:
-            needed.add(one)
-            waiting += one.all_input_nodes
-        if len(needed) > MOST_NODES:
-            return None
-    return needed
 
 
 def _is_constant(node: Node) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import torch
-from torch.fx.node import map_arg
 from torch.utils import _pytree
 
 from passes.accelerator import random_numbers_kept
@@ -18,6 +17,7 @@ from passes.targets.opaque_calls import OpaqueCall
 from tracer.guards.source import kept
 from tracer.interpret.constants import computed, describe
 from tracer.interpret.functions import interpret_function
+from tracer.interpret.graph_values import nodes_before, result_of
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.trace import Trace
 from tracer.mark_tables import is_nonstrict, substitute_of
@@ -87,42 +87,13 @@ def _computed_tensor(trace: Trace, value: TensorValue) -> torch.Tensor:
         value.touch(trace)
         if value.source not in trace.written:
             return value.object  # type: ignore[return-value]
-    nodes = list(trace.graph.graph.nodes)
-    if trace.graph.is_inner or value.node is None or any(map(is_write, nodes)):
+    if trace.graph.is_inner or value.node is None or any(map(is_write, trace.graph.graph.nodes)):
         trace.stop(
             DATA_TO_PYTHON, "a function with a constant result is given a tensor of a graph that writes to tensors"
         )
-    needed = _before(value.node)
     examples = {node: example for _, node, example in trace.inputs}
-    results: dict[torch.fx.Node, Any] = {}
     with random_numbers_kept(), torch.no_grad():
-        for node in nodes:
-            if node in needed:
-                results[node] = examples[node] if node in examples else _run(trace, node, results)
-    return results[value.node].detach()
-
-
-def _run(trace: Trace, node: torch.fx.Node, results: Mapping[torch.fx.Node, Any]) -> Any:
-    """What one node gives for the results of those before it."""
-    if node.op == "get_attr":
-        return trace.graph.attributes[node.name]
-    args, kwargs = map_arg((node.args, node.kwargs), lambda part: results[part])
-    if node.op == "call_method":
-        return getattr(args[0], str(node.target))(*args[1:], **kwargs)
-    target: Any = node.target
-    return target(*args, **kwargs)
-
-
-def _before(node: torch.fx.Node) -> set[torch.fx.Node]:
-    """A node, and all those that it is computed from."""
-    needed: set[torch.fx.Node] = set()
-    waiting = [node]
-    while waiting:
-        one = waiting.pop()
-        if one not in needed:
-            needed.add(one)
-            waiting += one.all_input_nodes
-    return needed
+        return result_of(trace, value.node, nodes_before(value.node), examples).detach()
 
 
 # Nodes of the graph ----------------------------------------------------------------------------------

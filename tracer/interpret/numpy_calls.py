@@ -160,12 +160,10 @@ def call_model(trace: Trace, function: types.FunctionType, args: Args, kwargs: K
     if not any(part is Ellipsis for part in arguments):
         _note_numbers(trace, result, name)
     _check_precision(trace, result, [*arguments, *named.values()], name)
-    if isinstance(result, NumpyArray) and result.is_number:
-        data = constant_data(trace, result.tensor)
-        if data is not None:
-            return data.numpy()[()]
-        _copy_views(trace, result, arguments)
-    elif name not in GIVES_VIEWS and not name.startswith("__i"):
+    is_number = isinstance(result, NumpyArray) and result.is_number
+    if is_number and (data := constant_data(trace, result.tensor)) is not None:
+        return data.numpy()[()]
+    if is_number or (name not in GIVES_VIEWS and not name.startswith("__i")):
         _copy_views(trace, result, arguments)
     return result
 

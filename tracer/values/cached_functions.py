@@ -13,8 +13,8 @@ from tracer.values.base import UNREAD
 from tracer.values.context import Context
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, register
-from tracer.values.objects import ObjectValue, object_parts, own_attributes
-from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable, fragment, items_of, literal, named_class
+from tracer.values.objects import ObjectValue, object_parts, say_attributes
+from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable, fragment, items_of, named_class
 
 WRAPPER: Final[Any] = functools._lru_cache_wrapper
 
@@ -54,8 +54,7 @@ def _rebuild(emitter: Emitter, value: CachedFunction) -> Fragment:
     parts = items_of(emitter, (value.function, *value.arguments))
     name = emitter.assign("cached", fragment("{}({})", named_class(emitter, WRAPPER), parts))
     emitter.bind(value, name)
-    for attribute, item in own_attributes(value):
-        emitter.say(fragment("setattr({}, {}, {})", name, literal(attribute), emitter.expression(item)))
+    say_attributes(emitter, name, value)
     return name
 
 

@@ -10,8 +10,8 @@ from tracer.values.base import UNREAD
 from tracer.values.context import Context
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, register
-from tracer.values.objects import ObjectValue, object_parts, own_attributes
-from tracer.values.rebuilding import Emitter, Fragment, fragment, listed, literal
+from tracer.values.objects import ObjectValue, object_parts, say_attributes
+from tracer.values.rebuilding import Emitter, Fragment, fragment, listed
 
 
 class CompiledFunction(ObjectValue):
@@ -34,8 +34,7 @@ def _rebuild(emitter: Emitter, value: CompiledFunction) -> Fragment:
     parts = listed([emitter.expression(value.function), *named])
     name = emitter.assign("compiled", fragment("{}({})", emitter.constant(torch.compile), parts))
     emitter.bind(value, name)
-    for attribute, item in own_attributes(value):
-        emitter.say(fragment("setattr({}, {}, {})", name, literal(attribute), emitter.expression(item)))
+    say_attributes(emitter, name, value)
     return name
 
 

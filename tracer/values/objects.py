@@ -179,6 +179,12 @@ def own_attributes(value: ObjectValue) -> list[tuple[str, Item]]:
     return [(name, item) for name, item in pairs if item is not MISSING]
 
 
+def say_attributes(emitter: Emitter, name: Fragment, value: ObjectValue) -> None:
+    """Set them on the object `name`, as the program does."""
+    for attribute, item in own_attributes(value):
+        emitter.say(fragment("setattr({}, {}, {})", name, literal(attribute), emitter.expression(item)))
+
+
 def setting(name: Fragment, value: ObjectValue, attribute: str, item: Fragment) -> Fragment:
     """The statement that sets one of them without calling the program's descriptors."""
     is_field = value.fields is not None and attribute in value.fields

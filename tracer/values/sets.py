@@ -31,11 +31,11 @@ class SetValue(ObjectValue):
 
     So it has the same order, unless it stands for a set from outside whose history is not known:
     `members` is the order of that one until it is changed, `faithful` whether a copy has it too. `filled` is what was
-    added to an empty set, in that order, unless other changes were made. `before` is what one from outside had, and
-    `changes` what was done to it since, as only the same changes have it list its members as the program's does.
+    added to an empty set, in that order, unless other changes were made. `changes` is what was done to one from
+    outside, as only the same changes have it list its members as the program's does.
     """
 
-    __slots__ = ("before", "changed", "changes", "complete", "faithful", "filled", "items", "members", "plain")
+    __slots__ = ("changed", "changes", "complete", "faithful", "filled", "items", "members", "plain")
 
     def __init__(
         self, cls: type = set, items: Iterable[Item] = (), source: Source | None = None, obj: object = MISSING
@@ -46,7 +46,6 @@ class SetValue(ObjectValue):
         if obj is not MISSING:
             self.filled = None
         self.members: list[Item] | None = None
-        self.before: list[Item] = []
         self.faithful = True
         self.changed = False
         self.changes: list[SetChange] = []
@@ -61,7 +60,6 @@ class SetValue(ObjectValue):
             assert self.source is not None
             context.guard(self.source, "set items", frozenset(real))
             self.members = [context.wrap_key(key, _path(key)) for key in kind.__iter__(real)]
-            self.before = self.members
             exact = type(real) is kind and all(not isinstance(member, Value) for member in self.members)
             self.items = real if exact else kind(self.members)
             context.set_orders.begin(self.items, self.source, real)

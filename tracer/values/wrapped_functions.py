@@ -7,8 +7,8 @@ from tracer.values.context import Context
 from tracer.values.functions import FunctionValue
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, register
-from tracer.values.objects import ObjectValue, object_parts, own_attributes
-from tracer.values.rebuilding import Emitter, Fragment, fragment, items_of, literal, named_class
+from tracer.values.objects import ObjectValue, object_parts, say_attributes
+from tracer.values.rebuilding import Emitter, Fragment, fragment, items_of, named_class
 
 PARTS: dict[type, tuple[str, ...]] = {
     property: ("fget", "fset", "fdel"),
@@ -60,8 +60,7 @@ def documentation(function: Item) -> Item:
 def _rebuild(emitter: Emitter, value: WrappedFunction) -> Fragment:
     new = fragment("{}({})", named_class(emitter, value.cls), items_of(emitter, value.parts.values()))
     name = emitter.assign(value.cls.__name__, new)
-    for attribute, item in own_attributes(value):
-        emitter.say(fragment("setattr({}, {}, {})", name, literal(attribute), emitter.expression(item)))
+    say_attributes(emitter, name, value)
     return name
 
 

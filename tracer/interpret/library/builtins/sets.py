@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -260,7 +260,12 @@ def _in_place(method: str) -> Callable[..., Item]:
     return run
 
 
-IN_PLACE = {"|": "update", "&": "intersection_update", "-": "difference_update", "^": "symmetric_difference_update"}
+IN_PLACE: Final = {
+    "|": "update",
+    "&": "intersection_update",
+    "-": "difference_update",
+    "^": "symmetric_difference_update",
+}
 
 for _row in OPERATORS:
     lookaside(getattr(set, _row.in_place_method))(_in_place(IN_PLACE[_row.symbol]))
